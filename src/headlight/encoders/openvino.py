@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from platformdirs import user_cache_path
 
 from headlight.encoders.base import Encoder
 from headlight.encoders.engine import Engine, cpu_count
+
+# On import OpenVINO reports its use to a web service, from a forked process. We stay offline.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
 
 
 class OpenVINOEngine(Engine):

@@ -1,0 +1,5 @@
+"""`python -m headlight`."""
+
+from headlight.cli import main
+
+main()

@@ -1,0 +1,117 @@
+"""The whole way in one call: images → features → clusters → a run folder with its report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.features import EmbedReport, Progress
+from headlight.images import ImageSource, open_source
+from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
+from headlight.runs.run import load_run
+
+Stages = Callable[[str], Progress | None]
+"""Called with a stage's name (``embed``, ``fit``); gives what that stage reports progress to."""
+
+
+def embed(
+    source: str | os.PathLike[str] | ImageSource,
+    encoder: str = "lite0",
+    views: int = 2,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    return_paths: bool = False,
+) -> np.ndarray | tuple[np.ndarray, list[str]]:
+    """Features of images.
+
+    Arguments:
+        source: a folder, a Parquet file with an image column, or ``digits``.
+        encoder: its name; ``headlight encoders`` lists them.
+        views: augmented views an image, beside the plain one.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: run folder to keep the features in, and to resume from. None: they are not kept.
+        return_paths: also return which image each row is of: images that could not be used have
+            no row.
+
+    Returns:
+        (n, 1 + views, dim) float16, view 0 plain; rows in the order of the paths' bytes. With
+        ``return_paths``, that and the n paths.
+
+    Raises:
+        HeadlightError: no usable image, or ``out`` holds something else.
+    """
+    opened = open_source(source)
+    with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
+        path = Path(folder) / "run" if out is None else Path(out)
+        run, _ = embed_run(opened, path, encoder, views, device)
+        paths, features = run.features.load()
+        return (features, paths.to_pylist()) if return_paths else features
+
+
+def cluster(
+    source: str | os.PathLike[str] | ImageSource,
+    n_clusters: int,
+    out: str | os.PathLike[str] | None = None,
+    encoder: str = "lite0",
+    views: int = 2,
+    recipe: str = "robust",
+    seed: int = 0,
+    device: str = "auto",
+    stages: Stages | None = None,
+    on_embedded: Callable[[EmbedReport], None] | None = None,
+) -> Run:
+    """Clusters images and leaves a run folder with a report. Called again, it resumes.
+
+    Arguments:
+        source: a folder, a Parquet file with an image column, or ``digits``.
+        n_clusters: K, at least 2.
+        out: the run folder; ``./SOURCE_NAME.headlight`` if left out.
+        encoder: its name.
+        views: augmented views an image, beside the plain one.
+        recipe: ``robust`` or ``paper``; see `headlight.SCP`.
+        seed: of everything random in training. Views don't depend on it: they are seeded by the
+            image and the view.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        stages: gives each stage something to report progress to.
+        on_embedded: told what embedding found.
+
+    Returns:
+        The run.
+
+    Raises:
+        HeadlightError: it can't be done; nothing of an earlier run is lost.
+    """
+    from headlight.explore import write_report
+
+    opened = open_source(source)
+    path = default_run(opened) if out is None else Path(out)
+    check_clusters(n_clusters)
+    if (path / "run.json").exists():
+        refuse_other_fit(load_run(path), n_clusters, recipe, seed)
+    if 0 < opened.count < n_clusters:
+        check_clusters(n_clusters, opened.count)
+    run, report = embed_run(
+        opened, path, encoder, views, device, stages("embed") if stages else None
+    )
+    if on_embedded:
+        on_embedded(report)
+    run = fit_run(run, n_clusters, recipe, seed, device, stages("fit") if stages else None)
+    write_report(run)
+    return run
+
+
+def default_run(source: ImageSource) -> Path:
+    """Where a run goes when ``-o`` is left out: ``./SOURCE_NAME.headlight``.
+
+    Raises:
+        HeadlightError: the source has no name to derive it from.
+    """
+    name = Path(source.uri).name.removesuffix(".parquet")
+    if not name:
+        raise HeadlightError(f"{source.uri} has no name to call the run by: give -o")
+    return Path(f"{name}.headlight")

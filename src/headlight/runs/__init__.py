@@ -1,0 +1,18 @@
+"""Run folders: made, fitted, read, and used to predict."""
+
+from headlight.runs.embedding import embed_run
+from headlight.runs.evaluating import evaluate
+from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
+from headlight.runs.prediction import predict_run
+from headlight.runs.run import Run, load_run
+
+__all__ = [
+    "Run",
+    "check_clusters",
+    "embed_run",
+    "evaluate",
+    "fit_run",
+    "load_run",
+    "predict_run",
+    "refuse_other_fit",
+]

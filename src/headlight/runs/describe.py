@@ -1,0 +1,154 @@
+"""The tables a fit leaves behind: one row an image, one row a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+PROTOTYPES = 12
+NEAREST = 3
+CHUNK = 4096
+
+
+def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """What a row of probabilities says of one image.
+
+    Arguments:
+        probabilities: (n, clusters) float32.
+
+    Returns:
+        ``cluster`` int32, ``confidence`` (the largest probability) float32, ``second`` int32 and
+        ``margin`` (the largest minus the second) float32, each (n,).
+    """
+    top = np.argmax(probabilities, axis=1)
+    rows = np.arange(len(probabilities))
+    confidence = probabilities[rows, top]
+    rest = probabilities.copy()
+    rest[rows, top] = -1
+    second = np.argmax(rest, axis=1)
+    return {
+        "cluster": top.astype(np.int32),
+        "confidence": confidence.astype(np.float32),
+        "second": second.astype(np.int32),
+        "margin": (confidence - rest[rows, second]).astype(np.float32),
+    }
+
+
+def assignments_table(
+    paths: pa.Array, features: np.ndarray, probabilities: np.ndarray, outliers: np.ndarray
+) -> pa.Table:
+    """``assignments.parquet``: DESIGN of the run folder, one row an image.
+
+    Arguments:
+        paths: (n,) strings.
+        features: (n, 1 + views, dim); view 0 is used.
+        probabilities: (n, clusters).
+        outliers: (n,) outlier scores.
+
+    Returns:
+        Columns path, cluster, confidence, second, margin, outlier_score, map_x, map_y. The map is
+        the plane that spreads the cluster centres most (their first two principal axes).
+    """
+    columns = assignment_columns(probabilities)
+    centres = cluster_centres(features, columns["cluster"], probabilities.shape[1])
+    x, y = _map(features, centres).T
+    data = {
+        "path": paths,
+        **columns,
+        "outlier_score": outliers.astype(np.float32),
+        "map_x": x,
+        "map_y": y,
+    }
+    return pa.table(data)
+
+
+def clusters_table(assignments: pa.Table, features: np.ndarray, n_clusters: int) -> pa.Table:
+    """``clusters.parquet``: one row a cluster.
+
+    Arguments:
+        assignments: of `assignments_table`, rows as in ``features``.
+        features: (n, 1 + views, dim).
+        n_clusters: K.
+
+    Returns:
+        Columns cluster, name, size, mean_confidence (null if empty), prototypes (paths of the
+        images nearest to the cluster's centre, nearest first), nearest (clusters with the most
+        similar centres).
+    """
+    cluster = assignments["cluster"].to_numpy()
+    confidence = assignments["confidence"].to_numpy()
+    paths = assignments["path"]
+    centres = cluster_centres(features, cluster, n_clusters)
+    similarity = np.concatenate(
+        [np.einsum("nd,nd->n", u, centres[cluster[s]]) for s, u in _unit_chunks(features)]
+    )
+    between = centres @ centres.T
+    np.fill_diagonal(between, -np.inf)
+    width = len(str(n_clusters - 1))
+    rows = []
+    for k in range(n_clusters):
+        members = np.flatnonzero(cluster == k)
+        typical = members[np.argsort(-similarity[members], kind="stable")[:PROTOTYPES]]
+        near = [int(j) for j in np.argsort(-between[k], kind="stable")[:NEAREST] if j != k]
+        rows.append(
+            {
+                "cluster": k,
+                "name": f"cluster-{k:0{width}d}",
+                "size": len(members),
+                "mean_confidence": float(confidence[members].mean()) if len(members) else None,
+                "prototypes": [paths[int(i)].as_py() for i in typical],
+                "nearest": near if len(members) else [],
+            }
+        )
+    schema = pa.schema(
+        [
+            ("cluster", pa.int32()),
+            ("name", pa.string()),
+            ("size", pa.int64()),
+            ("mean_confidence", pa.float32()),
+            ("prototypes", pa.list_(pa.string())),
+            ("nearest", pa.list_(pa.int32())),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def cluster_centres(features: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Unit mean direction of each cluster's centred features, (clusters, dim) float32.
+
+    Zero for an empty cluster.
+    """
+    sums = np.zeros((n_clusters, features.shape[-1]), np.float64)
+    for s, unit in _unit_chunks(features):
+        member = cluster[s, None] == np.arange(n_clusters)
+        sums += member.T.astype(np.float32) @ unit
+    return _unit(sums).astype(np.float32)
+
+
+def _map(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(n, 2) float32: where each image lies in the plane of the centres' principal axes."""
+    axes = np.linalg.svd(centres - centres.mean(0), full_matrices=False)[2][:2]
+    # An axis may point either way: its largest part is made positive.
+    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    xy = np.zeros((len(features), 2), np.float32)
+    for s, unit in _unit_chunks(features):
+        xy[s, : len(axes)] = unit @ axes.T
+    return xy
+
+
+def _unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """View 0, centred and of unit length, a chunk at a time."""
+    view = features if features.ndim == 2 else features[:, 0]
+    mean = np.zeros(view.shape[1], np.float64)
+    for start in range(0, len(view), CHUNK):
+        mean += view[start : start + CHUNK].sum(0, dtype=np.float64)
+    mean = (mean / len(view)).astype(np.float32)
+    for start in range(0, len(view), CHUNK):
+        chunk = slice(start, min(start + CHUNK, len(view)))
+        yield chunk, _unit(view[chunk].astype(np.float32) - mean)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,116 @@
+"""From a source to a run folder with features."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+
+from headlight.encoders import load_encoder, make_engine
+from headlight.errors import HeadlightError
+from headlight.features import EmbedReport, FeatureStore, Progress, StoreSettings, embed_source
+from headlight.images import ImageSource
+from headlight.runs.files import write_json, write_table
+from headlight.runs.run import FORMAT, Run, load_run, locked
+
+PACKAGES = ("headlight", "torch", "numpy", "openvino", "pylance", "pillow", "scikit-learn")
+
+
+def embed_run(
+    source: ImageSource,
+    path: Path,
+    encoder: str = "lite0",
+    views: int = 2,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> tuple[Run, EmbedReport]:
+    """Makes the features of ``source`` in the run folder ``path``, or finishes making them.
+
+    Arguments:
+        source: the images.
+        path: the run folder; made if it isn't there.
+        encoder: its name.
+        views: augmented views an image, beside the plain one; 0 or more.
+        device: see `headlight.encoders.make_engine`.
+        progress: told the number of images done and their total.
+
+    Returns:
+        The run, and what was found and done.
+
+    Raises:
+        HeadlightError: no image is usable, or the folder holds something else.
+    """
+    if views < 0:
+        raise HeadlightError(f"--views {views}: give 0 or more augmented views")
+    model = load_encoder(encoder)
+    _refuse_foreign(path)
+    if source.count == 0:
+        raise HeadlightError(f"no images in {source.uri}")
+    engine = make_engine(model, device)
+    wanted = StoreSettings(
+        source.uri, model.name, model.weights_hash, model.dim, views, engine.name
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        store = _store(path, wanted)
+        started = time.perf_counter()
+        report = embed_source(source, store, model, engine, progress)
+        seconds = time.perf_counter() - started
+        quarantine = pa.table(
+            {
+                "path": pa.array([p for p, _ in report.quarantine], pa.string()),
+                "error": pa.array([e for _, e in report.quarantine], pa.string()),
+            }
+        )
+        write_table(path / "quarantine.parquet", quarantine)
+        images = len(store)
+        if images == 0:
+            first, why = report.quarantine[0]
+            raise HeadlightError(
+                f"none of the {source.count} files in {source.uri} is a usable image "
+                f"({first}: {why}); all reasons are in {path / 'quarantine.parquet'}"
+            )
+        info = load_run(path).info if (path / "run.json").exists() else {"format": FORMAT}
+        encoded = report.added + report.changed
+        info |= {
+            "created": info.get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
+            "source": {
+                "uri": source.uri,
+                "images": images,
+                "quarantined": len(report.quarantine),
+            },
+            "encoder": asdict(store.settings),
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+        if encoded:
+            rate = {"images": encoded, "seconds": round(seconds, 2)}
+            info["timings"] = info.get("timings", {}) | {"embed": rate}
+        write_json(path / "run.json", info)
+    return load_run(path), report
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A folder that is neither new, nor empty, nor a run is somebody's: hands off."""
+    if path.exists() and not path.is_dir():
+        raise HeadlightError(f"{path} is a file, not a run folder: choose another -o")
+    if not path.is_dir() or (path / "run.json").exists() or (path / "features.lance").exists():
+        return
+    if any(child.name != ".lock" for child in path.iterdir()):
+        raise HeadlightError(f"{path} exists and is not a run of headlight: choose another -o")
+
+
+def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
+    folder = path / "features.lance"
+    if not folder.exists():
+        return FeatureStore.create(folder, wanted)
+    store = FeatureStore.open(folder)
+    if differences := store.settings.differences(wanted):
+        raise HeadlightError(
+            f"{path} already holds features with {'; '.join(differences)}: choose another -o, "
+            "or give the settings it was made with"
+        )
+    return store

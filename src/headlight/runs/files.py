@@ -1,0 +1,81 @@
+"""Writing the files of a run: each appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headlight.errors import HeadlightError
+
+FIT_KEY = b"headlight.fit"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Gives a temporary name beside ``path``; on success the file there takes ``path``'s place.
+
+    The data reach the disk before the name does, so a crash leaves the old file or the new one.
+
+    Raises:
+        OSError: it can't be written; ``path`` is as it was.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes ``value`` as indented JSON, atomically."""
+    with atomic(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def write_table(path: Path, table: pa.Table, fit: str | None = None) -> None:
+    """Writes a Parquet file, atomically; ``fit`` marks which fit it belongs to."""
+    if fit is not None:
+        table = table.replace_schema_metadata({FIT_KEY: fit.encode()})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path, fit: str | None = None) -> pa.Table:
+    """Reads a Parquet file of a run.
+
+    Raises:
+        HeadlightError: it is missing, damaged, or belongs to another fit than ``fit``.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise HeadlightError(f"{path} is missing: run `headlight fit {path.parent}` again") from None
+    except (OSError, pa.ArrowException) as error:
+        raise HeadlightError(f"{path} is damaged ({error}): fit the run again") from error
+    if fit is not None and (table.schema.metadata or {}).get(FIT_KEY) != fit.encode():
+        raise HeadlightError(
+            f"{path} is not of the fit in run.json: saving was interrupted; "
+            f"run `headlight fit {path.parent}` again"
+        )
+    return table

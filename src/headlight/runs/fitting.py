@@ -1,0 +1,100 @@
+"""From features to clusters: trains the head of a run and saves what it says."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.features import Progress
+from headlight.runs.describe import assignments_table, clusters_table
+from headlight.runs.files import write_json, write_table
+from headlight.runs.model import save_model
+from headlight.runs.run import Run, load_run, locked
+
+
+def check_clusters(n_clusters: int, images: int | None = None) -> None:
+    """Refuses a number of clusters that can't be, before any work is done.
+
+    Raises:
+        HeadlightError: fewer than 2, or more than there are images.
+    """
+    if n_clusters < 2:
+        raise HeadlightError(f"-k {n_clusters}: give 2 clusters or more")
+    if images is not None and images < n_clusters:
+        raise HeadlightError(
+            f"{images} images can't make {n_clusters} clusters: give a smaller -k or more images"
+        )
+
+
+def fit_run(
+    run: Run,
+    n_clusters: int,
+    recipe: str = "robust",
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Run:
+    """Trains a head on the features of ``run`` and replaces the clusters it had.
+
+    Arguments:
+        run: holds the features.
+        n_clusters: K, at least 2.
+        recipe: ``robust`` or ``paper``; see `headlight.SCP`.
+        seed: of everything random in training.
+        device: where to train.
+        progress: told the steps done and their total.
+
+    Returns:
+        The run, opened again.
+
+    Raises:
+        HeadlightError: the features can't be clustered so.
+    """
+    from headlight.clustering import SCP
+
+    check_clusters(n_clusters, run.info["source"]["images"])
+    settings: dict[str, Any] = {"n_clusters": n_clusters, "recipe": recipe, "seed": seed}
+    with locked(run.path):
+        paths, features = run.features.load()
+        scp = SCP(n_clusters, recipe=recipe, random_state=seed, device=device)
+        started = time.perf_counter()
+        try:
+            scp.fit(features, progress=progress)
+        except ValueError as error:
+            raise HeadlightError(f"{run.path}: {error}") from error
+        seconds = time.perf_counter() - started
+        probabilities = scp.predict_proba(features)
+        outliers = np.asarray(scp.outlier_scores_)
+        assignments = assignments_table(paths, features, probabilities, outliers)
+        clusters = clusters_table(assignments, features, n_clusters)
+        fit = save_model(run.path / "model.safetensors", scp)
+        write_table(run.path / "assignments.parquet", assignments, fit)
+        write_table(run.path / "clusters.parquet", clusters, fit)
+        confidence = float(assignments["confidence"].to_numpy().mean())
+        info = load_run(run.path).info
+        info["fit"] = {"id": fit, "images": len(features), "loss": float(scp.loss_), **settings}
+        info["timings"] = info.get("timings", {}) | {"fit": {"seconds": round(seconds, 2)}}
+        info["scores"] = {"mean_confidence": round(confidence, 4)}
+        write_json(run.path / "run.json", info)  # last: from here on the new fit counts
+    return load_run(run.path)
+
+
+def refuse_other_fit(run: Run, n_clusters: int, recipe: str, seed: int) -> None:
+    """Keeps `cluster` from replacing a clustering made with other settings.
+
+    Raises:
+        HeadlightError: the run has one; the message gives the command that replaces it.
+    """
+    if not run.fitted:
+        return
+    wanted = {"n_clusters": n_clusters, "recipe": recipe, "seed": seed}
+    fit = run.info["fit"]
+    other = [f"{name} {fit[name]}, not {value}" for name, value in wanted.items() if fit[name] != value]
+    if other:
+        raise HeadlightError(
+            f"{run.path} already holds clusters with {'; '.join(other)}: "
+            f"`headlight fit {run.path} -k {n_clusters}` replaces them, or choose another -o"
+        )

@@ -1,0 +1,61 @@
+"""The fitted head on disk, in safetensors: no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.runs.files import atomic
+
+if TYPE_CHECKING:
+    from headlight.clustering import SCP
+
+
+def save_model(path: Path, scp: SCP) -> str:
+    """Writes everything needed to predict, atomically.
+
+    Returns:
+        The fit's id: a hash of what was written, so that equal fits have equal ids.
+    """
+    from safetensors.numpy import save_file
+
+    tensors, metadata = scp.state()
+    tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
+    text = json.dumps(metadata, sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    for name, value in tensors.items():
+        digest.update(name.encode() + value.tobytes())
+    fit = digest.hexdigest()[:16]
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, {"headlight": text, "fit": fit})
+    return fit
+
+
+def load_model(path: Path, fit: str) -> SCP:
+    """The fitted `SCP` saved at ``path``.
+
+    Raises:
+        HeadlightError: the file is missing, damaged, or of another fit than ``fit``.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from headlight.clustering import SCP
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = json.loads(metadata["headlight"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise HeadlightError(f"{path} is missing or damaged: fit the run again") from error
+    if metadata.get("fit") != fit:
+        raise HeadlightError(
+            f"{path} is not of the fit in run.json: saving was interrupted; "
+            f"run `headlight fit {path.parent}` again"
+        )
+    return SCP.from_state(tensors, state)

@@ -1,0 +1,105 @@
+"""New images into the clusters of a run."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from headlight.encoders import load_encoder, make_engine
+from headlight.errors import HeadlightError
+from headlight.features import Progress, encode
+from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.runs.describe import assignment_columns
+from headlight.runs.files import atomic
+from headlight.runs.run import Run
+
+ROWS = 1024
+
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("cluster", pa.int32()),
+        ("confidence", pa.float32()),
+        ("second", pa.int32()),
+        ("margin", pa.float32()),
+        ("error", pa.string()),
+    ]
+)
+
+
+def predict_run(
+    run: Run,
+    source: ImageSource,
+    out: Path,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> tuple[int, int]:
+    """Assigns the images of ``source`` to the clusters of ``run``; memory is bounded by the batch.
+
+    Arguments:
+        run: fitted.
+        source: the new images.
+        out: file to write, ``.parquet`` or ``.csv``, replaced only when complete. Columns path,
+            cluster, confidence, second, margin, error; an image that can't be used has only its
+            path and the error.
+        device: where the encoder runs.
+        progress: told the number of images done and their total.
+
+    Returns:
+        Images assigned, and images that could not be used.
+
+    Raises:
+        HeadlightError: nothing to predict, other weights than the run's, or a wrong file name.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise HeadlightError(f"-o {out}: the name must end in .parquet or .csv")
+    if out.is_dir():
+        raise HeadlightError(f"-o {out} is a folder: give a file name")
+    if source.count == 0:
+        raise HeadlightError(f"no images in {source.uri}")
+    model = run.model
+    encoder = load_encoder(run.info["encoder"]["encoder"])
+    if encoder.weights_hash != run.info["encoder"]["weights"]:
+        raise HeadlightError(
+            f"the weights of encoder {encoder.name} are not those {run.path} was made with: "
+            "embed and fit again"
+        )
+    engine = make_engine(encoder, device)
+    stream = encode(source, source, encoder, engine, views=0)
+    good = bad = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(out) as temporary, _writer(out, temporary) as writer:
+        while block := list(islice(stream, ROWS)):
+            table = _predicted(block, model)
+            writer.write_table(table)
+            bad += table["cluster"].null_count
+            good += len(table) - table["cluster"].null_count
+            if progress:
+                progress(good + bad, source.count)
+    return good, bad
+
+
+def _writer(out: Path, temporary: Path) -> pq.ParquetWriter | pyarrow.csv.CSVWriter:
+    if out.suffix == ".csv":
+        return pyarrow.csv.CSVWriter(temporary, SCHEMA)
+    return pq.ParquetWriter(temporary, SCHEMA, compression="zstd")
+
+
+def _predicted(block: list[tuple[ImageRef, np.ndarray | BadImage]], model) -> pa.Table:  # type: ignore[no-untyped-def]
+    ok = [i for i, (_, features) in enumerate(block) if not isinstance(features, BadImage)]
+    columns: dict[str, list] = {name: [None] * len(block) for name in SCHEMA.names}
+    columns["path"] = [ref.path for ref, _ in block]
+    columns["error"] = [str(f) if isinstance(f, BadImage) else None for _, f in block]
+    if ok:
+        probabilities = model.predict_proba(np.stack([block[i][1] for i in ok]))
+        for name, values in assignment_columns(probabilities).items():
+            for i, value in zip(ok, values.tolist(), strict=True):
+                columns[name][i] = value
+    return pa.table(columns, schema=SCHEMA)
+
+

@@ -1,0 +1,139 @@
+"""The run folder: what a clustering leaves behind, all in open formats."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headlight.errors import HeadlightError
+from headlight.runs.files import read_table
+
+if TYPE_CHECKING:
+    from headlight.clustering import SCP
+    from headlight.features import FeatureStore
+    from headlight.images import ImageSource
+
+FORMAT = 1
+
+
+class Run:
+    """One clustering and its folder, opened for reading.
+
+    Arguments:
+        path: the folder.
+        info: what ``run.json`` says.
+
+    Use `load_run`.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path = path
+        self.info = info
+
+    def __repr__(self) -> str:
+        fit = self.info.get("fit")
+        what = f"{fit['n_clusters']} clusters" if fit else "not fitted"
+        return f"Run({str(self.path)!r}, {self.info['source']['images']} images, {what})"
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a head was trained yet, or only features made."""
+        return "fit" in self.info
+
+    @cached_property
+    def assignments(self) -> pa.Table:
+        """One row an image: path, cluster, confidence, second, margin, outlier_score, map_x, map_y."""
+        return read_table(self.path / "assignments.parquet", self._fit_id)
+
+    @cached_property
+    def clusters(self) -> pa.Table:
+        """One row a cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
+        return read_table(self.path / "clusters.parquet", self._fit_id)
+
+    @cached_property
+    def quarantine(self) -> pa.Table:
+        """Images that could not be used: path, error."""
+        return read_table(self.path / "quarantine.parquet")
+
+    @cached_property
+    def model(self) -> SCP:
+        """The fitted estimator."""
+        from headlight.runs.model import load_model
+
+        return load_model(self.path / "model.safetensors", self._fit_id)
+
+    @cached_property
+    def source(self) -> ImageSource:
+        """The images that were clustered, where they were."""
+        from headlight.images import open_source
+
+        try:
+            return open_source(self.info["source"]["uri"])
+        except HeadlightError as error:
+            raise HeadlightError(f"the images of {self.path} are gone: {error}") from error
+
+    @property
+    def features(self) -> FeatureStore:
+        """The features of the images."""
+        from headlight.features import FeatureStore
+
+        return FeatureStore.open(self.path / "features.lance")
+
+    @property
+    def _fit_id(self) -> str:
+        if not self.fitted:
+            raise HeadlightError(
+                f"{self.path} holds features but no clusters yet: run `headlight fit {self.path}`"
+            )
+        return self.info["fit"]["id"]
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Opens a run folder.
+
+    Arguments:
+        path: the folder, as given to ``-o``.
+
+    Raises:
+        HeadlightError: there is none, it is no run, or a newer headlight wrote it.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise HeadlightError(f"{folder}: no such run folder")
+    try:
+        info = json.loads((folder / "run.json").read_text("utf-8"))
+        version = info["format"]
+    except FileNotFoundError:
+        raise HeadlightError(f"{folder} is not a run of headlight: it has no run.json") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HeadlightError(f"{folder / 'run.json'} is damaged: {error}") from error
+    if version != FORMAT:
+        raise HeadlightError(
+            f"{folder} has format {version}, this headlight reads {FORMAT}: update headlight"
+        )
+    return Run(folder, info)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from writing to the run at the same time.
+
+    Raises:
+        HeadlightError: one does already.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise HeadlightError(
+            f"another headlight is writing to {folder}: wait for it, or choose another -o"
+        ) from None

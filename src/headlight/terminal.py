@@ -1,0 +1,151 @@
+"""What the user sees: progress, tables and messages. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAIN_SECONDS = 10.0  # between two plain progress lines
+
+
+class Terminal:
+    """Prints for one command.
+
+    Arguments:
+        quiet: no progress and no remarks, only results.
+        as_json: one JSON object on stdout, and nothing else there.
+    """
+
+    def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+
+    def say(self, text: str) -> None:
+        """A remark."""
+        if not self.quiet:
+            self._err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def result(self, text: str) -> None:
+        """A line of the result, for a person."""
+        if not self.as_json:
+            self._out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, table: Table) -> None:
+        """A table of the result, for a person."""
+        if not self.as_json:
+            self._out.print(table)
+
+    def data(self, value: dict[str, Any]) -> None:
+        """The result, for a program."""
+        if self.as_json:
+            print(json.dumps(value, ensure_ascii=False))
+
+    @contextmanager
+    def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+        """Shows (done, total) with rate and time left: a bar on a terminal, plain lines elsewhere."""
+        if self.quiet:
+            yield lambda done, total: None
+        elif self._err.is_terminal:
+            with _Bar(self._err, what, unit) as bar:
+                yield bar.update
+        else:
+            yield _Lines(self.say, what, unit).update
+
+    @property
+    def _out(self) -> Console:
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else 120
+        return Console(file=sys.stdout, width=width)
+
+    @property
+    def _err(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=sys.stderr)
+
+
+class _Bar:
+    def __init__(self, console: Console, what: str, unit: str) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._progress.add_task(what, total=None, rate="")
+        self._rate = _Rate(unit)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, done: int, total: int) -> None:
+        self._progress.update(
+            self._task, completed=done, total=total, rate=self._rate.text(done)
+        )
+
+
+class _Lines:
+    def __init__(self, say: Callable[[str], None], what: str, unit: str) -> None:
+        self._say, self._what, self._unit = say, what, unit
+        self._rate = _Rate(unit)
+        self._last = time.monotonic()
+
+    def update(self, done: int, total: int) -> None:
+        rate = self._rate.text(done)
+        now = time.monotonic()
+        if done < total and now - self._last < PLAIN_SECONDS:
+            return
+        self._last = now
+        left = self._rate.left(done, total)
+        tail = f", {left} left" if done < total and left else ""
+        self._say(f"{self._what}: {done:,} of {total:,} {self._unit}{', ' + rate if rate else ''}{tail}")
+
+
+class _Rate:
+    """Work done a second since the first report: what was done before it doesn't count."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._first: tuple[int, float] | None = None
+
+    def _value(self, done: int) -> float:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+        start, then = self._first
+        return (done - start) / (now - then) if now > then else 0.0
+
+    def text(self, done: int) -> str:
+        rate = self._value(done)
+        return f"{rate:,.0f} {self._unit}/s" if rate else ""
+
+    def left(self, done: int, total: int) -> str:
+        rate = self._value(done)
+        if not rate:
+            return ""
+        minutes, seconds = divmod(round((total - done) / rate), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
