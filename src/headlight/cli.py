@@ -6,6 +6,7 @@ import errno
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,9 @@ Source = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Clusters = Annotated[int, typer.Option("-k", "--clusters", help="Number of clusters, at least 2.")]
-Out = Annotated[Path | None, typer.Option("-o", help="Run folder; ./SOURCE_NAME.headlight if left out.")]
+Out = Annotated[
+    Path | None, typer.Option("-o", help="Run folder; ./SOURCE_NAME.headlight if left out.")
+]
 EncoderName = Annotated[str, typer.Option("--encoder", help="See: headlight encoders.")]
 Views = Annotated[int, typer.Option(help="Augmented views an image, beside the plain one.")]
 Recipe = Annotated[str, typer.Option(help="robust, or paper (SCP as published).")]
@@ -105,9 +108,17 @@ def cluster(
     terminal = Terminal(quiet, as_json)
     with _Stages(terminal) as stages:
         run = run_all(
-            source, k, out, encoder, views, recipe, seed, device, stages,
-            functools.partial(_say_embedded, terminal),
-        )  # fmt: skip
+            source,
+            k,
+            out=out,
+            encoder=encoder,
+            views=views,
+            recipe=recipe,
+            seed=seed,
+            device=device,
+            stages=stages,
+            on_embedded=functools.partial(_say_embedded, terminal),
+        )
     _show(terminal, run)
 
 
@@ -131,7 +142,9 @@ def embed(
     opened = open_source(source)
     path = out or default_run(opened)
     with terminal.progress("embed", "images") as progress:
-        run, report = embed_run(opened, path, encoder, views, device, progress)
+        run, report = embed_run(
+            opened, path, encoder=encoder, views=views, device=device, progress=progress
+        )
     _say_embedded(terminal, report)
     terminal.result(f"{run.info['source']['images']:,} images embedded in {run.path}")
     terminal.data({"run": str(run.path)} | run.info)
@@ -154,7 +167,9 @@ def fit(
 
     terminal = Terminal(quiet, as_json)
     with terminal.progress("fit", "steps") as progress:
-        fitted = fit_run(load_run(run), k, recipe, seed, device, progress)
+        fitted = fit_run(
+            load_run(run), k, recipe=recipe, seed=seed, device=device, progress=progress
+        )
     write_report(fitted)
     _show(terminal, fitted)
 
@@ -204,7 +219,9 @@ def evaluate(
 
 
 @command
-def report(run: RunFolder, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def report(
+    run: RunFolder, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """Write the page that shows a run: RUN/report.html, one file that needs no network."""
     from headlight.explore import write_report
     from headlight.runs import load_run
@@ -232,7 +249,10 @@ def export(
     if to not in EXPORTS:
         raise HeadlightError(f"--to {to}: give one of {', '.join(EXPORTS)}")
     done = EXPORTS[to](load_run(run), dest)
-    terminal.say_export(done) if hasattr(terminal, "say_export") else None
+    if done.missing:
+        terminal.say(
+            f"{len(done.missing):,} images are gone from the source: {done.missing[0]!r} …"
+        )
     terminal.result(f"{done.exported:,} images exported to {dest}")
     terminal.data({"dest": str(dest), "exported": done.exported, "missing": done.missing})
 
@@ -268,7 +288,7 @@ def demo(
     terminal = Terminal(quiet, as_json)
     terminal.say("1,797 handwritten digits, no labels given: which belong together?")
     with _Stages(terminal) as stages:
-        run_all("digits", 10, out, stages=stages)
+        run_all("digits", 10, out=out, stages=stages)
     scores = evaluate_run(out, "source")
     run = load_run(out)
     write_report(run)  # again, now with the scores
@@ -349,7 +369,9 @@ def _show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
         table = _table("class", *(str(c) for c in clusters))
         for name, row in zip(classes, found["table"], strict=True):
             matched = found["matched"].get(str(name))
-            cells = [f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)]
+            cells = [
+                f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)
+            ]
             table.add_row(_plain(str(name)), *(_plain(cell) for cell in cells))
         terminal.table(table)
         terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
@@ -378,4 +400,6 @@ def _plain(text: str) -> str:
 
 def main() -> None:
     """Entry point of the command ``headlight``."""
+    # Remarks on single files: what counts ends in the quarantine, with its reason.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     app()

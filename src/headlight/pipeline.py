@@ -21,6 +21,7 @@ Stages = Callable[[str], Progress | None]
 
 def embed(
     source: str | os.PathLike[str] | ImageSource,
+    *,
     encoder: str = "lite0",
     views: int = 2,
     device: str = "auto",
@@ -48,7 +49,7 @@ def embed(
     opened = open_source(source)
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         path = Path(folder) / "run" if out is None else Path(out)
-        run, _ = embed_run(opened, path, encoder, views, device)
+        run, _ = embed_run(opened, path, encoder=encoder, views=views, device=device)
         paths, features = run.features.load()
         return (features, paths.to_pylist()) if return_paths else features
 
@@ -56,6 +57,7 @@ def embed(
 def cluster(
     source: str | os.PathLike[str] | ImageSource,
     n_clusters: int,
+    *,
     out: str | os.PathLike[str] | None = None,
     encoder: str = "lite0",
     views: int = 2,
@@ -86,8 +88,6 @@ def cluster(
     Raises:
         HeadlightError: it can't be done; nothing of an earlier run is lost.
     """
-    from headlight.explore import write_report
-
     opened = open_source(source)
     path = default_run(opened) if out is None else Path(out)
     check_clusters(n_clusters)
@@ -95,12 +95,16 @@ def cluster(
         refuse_other_fit(load_run(path), n_clusters, recipe, seed)
     if 0 < opened.count < n_clusters:
         check_clusters(n_clusters, opened.count)
+    progress = stages("embed") if stages else None
     run, report = embed_run(
-        opened, path, encoder, views, device, stages("embed") if stages else None
+        opened, path, encoder=encoder, views=views, device=device, progress=progress
     )
     if on_embedded:
         on_embedded(report)
-    run = fit_run(run, n_clusters, recipe, seed, device, stages("fit") if stages else None)
+    progress = stages("fit") if stages else None
+    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
+    from headlight.explore import write_report
+
     write_report(run)
     return run
 

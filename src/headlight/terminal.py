@@ -50,7 +50,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-        """Shows (done, total) with rate and time left: a bar on a terminal, plain lines elsewhere."""
+        """Shows (done, total), rate and time left: a bar on a terminal, plain lines elsewhere."""
         if self.quiet:
             yield lambda done, total: None
         elif self._err.is_terminal:
@@ -102,9 +102,7 @@ class _Bar:
         self._progress.stop()
 
     def update(self, done: int, total: int) -> None:
-        self._progress.update(
-            self._task, completed=done, total=total, rate=self._rate.text(done)
-        )
+        self._progress.update(self._task, completed=done, total=total, rate=self._rate.text(done))
 
 
 class _Lines:
@@ -121,7 +119,9 @@ class _Lines:
         self._last = now
         left = self._rate.left(done, total)
         tail = f", {left} left" if done < total and left else ""
-        self._say(f"{self._what}: {done:,} of {total:,} {self._unit}{', ' + rate if rate else ''}{tail}")
+        self._say(
+            f"{self._what}: {done:,} of {total:,} {self._unit}{', ' + rate if rate else ''}{tail}"
+        )
 
 
 class _Rate:

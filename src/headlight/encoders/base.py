@@ -61,4 +61,4 @@ class Encoder:
         """A fixed image, (input_size, input_size, 3) uint8, to compare engines with."""
         axis = np.linspace(0, 6 * np.pi, self.input_size)
         waves = np.sin(axis)[:, None, None] * np.cos(axis * 1.7)[None, :, None]
-        return np.uint8(127 + 100 * waves * np.array([1.0, 0.6, -0.8]))
+        return (127 + 100 * waves * np.array([1.0, 0.6, -0.8])).astype(np.uint8)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import sys
 import tempfile
 from collections import deque
@@ -80,10 +80,8 @@ def _converted(encoder: Encoder, core: ov.Core) -> ov.Model:
     if file.exists() and file.with_suffix(".bin").exists():
         return core.read_model(file)
     model = _convert(encoder)
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # without the cache it costs seconds
         _save(model, file)
-    except (OSError, RuntimeError):
-        pass  # a cache that can't be written costs seconds, not the run
     return model
 
 
@@ -103,4 +101,4 @@ def _save(model: ov.Model, file: Path) -> None:
         ov.save_model(model, Path(folder) / file.name, compress_to_fp16=False)
         # The weights first: whoever finds the .xml finds them.
         for suffix in (".bin", ".xml"):
-            os.replace((Path(folder) / file.name).with_suffix(suffix), file.with_suffix(suffix))
+            (Path(folder) / file.name).with_suffix(suffix).replace(file.with_suffix(suffix))

@@ -27,7 +27,8 @@ class TorchEngine(Engine):
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
         self._batch_size = batch_size or (256 if self._cuda else 16)
-        self._network = encoder.build().to(self._device, memory_format=torch.channels_last)
+        self._network = encoder.build().to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.name = "torch-bf16" if self._cuda else "torch-f32"
 
     def encode(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

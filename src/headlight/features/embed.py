@@ -80,8 +80,9 @@ def embed_source(
         return (ref for ref in source if not known.has(ref))
 
     done = report.kept
+    views = store.settings.views
     written = len(known.ids)
-    largest = max(FEWEST_A_COMMIT, BYTES_A_COMMIT // (2 * encoder.dim * (store.settings.views + 1)))
+    largest = max(FEWEST_A_COMMIT, BYTES_A_COMMIT // (2 * encoder.dim * (views + 1)))
     rows: list[tuple[ImageRef, np.ndarray]] = []
     commits = 0
 
@@ -89,7 +90,10 @@ def embed_source(
         nonlocal written, commits
         refs, features = zip(*rows, strict=True)
         store.append(
-            [r.id for r in refs], [r.path for r in refs], [r.stamp for r in refs], np.stack(features)
+            [r.id for r in refs],
+            [r.path for r in refs],
+            [r.stamp for r in refs],
+            np.stack(features),
         )
         written += len(rows)
         rows.clear()
@@ -98,7 +102,7 @@ def embed_source(
             store.tidy()
 
     try:
-        for ref, features in encode(source, todo(), encoder, engine, store.settings.views):
+        for ref, features in encode(source, todo(), encoder, engine, views=views):
             if isinstance(features, BadImage):
                 report.quarantine.append((ref.path, str(features)))
             else:
@@ -124,6 +128,7 @@ def encode(
     refs: Iterable[ImageRef],
     encoder: Encoder,
     engine: Engine,
+    *,
     views: int,
     limits: DecodeLimits | None = None,
 ) -> Iterator[tuple[ImageRef, np.ndarray | BadImage]]:

@@ -33,7 +33,9 @@ class FolderSource(ImageSource):
             here = folder.stat()
             names = sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths, are wanted
         except OSError as error:
-            yield ImageRef(_printable(prefix.rstrip("/")), 0, 0, f"unreadable folder: {_why(error)}")
+            yield ImageRef(
+                _printable(prefix.rstrip("/")), 0, 0, f"unreadable folder: {_why(error)}"
+            )
             return
         if (here.st_dev, here.st_ino) in seen:
             return

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -23,6 +24,7 @@ PACKAGES = ("headlight", "torch", "numpy", "openvino", "pylance", "pillow", "sci
 def embed_run(
     source: ImageSource,
     path: Path,
+    *,
     encoder: str = "lite0",
     views: int = 2,
     device: str = "auto",
@@ -74,7 +76,8 @@ def embed_run(
                 f"none of the {source.count} files in {source.uri} is a usable image "
                 f"({first}: {why}); all reasons are in {path / 'quarantine.parquet'}"
             )
-        info = load_run(path).info if (path / "run.json").exists() else {"format": FORMAT}
+        fresh: dict[str, Any] = {"format": FORMAT}
+        info = load_run(path).info if (path / "run.json").exists() else fresh
         encoded = report.added + report.changed
         info |= {
             "created": info.get("created") or datetime.now(UTC).isoformat(timespec="seconds"),

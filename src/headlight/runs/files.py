@@ -70,7 +70,9 @@ def read_table(path: Path, fit: str | None = None) -> pa.Table:
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
-        raise HeadlightError(f"{path} is missing: run `headlight fit {path.parent}` again") from None
+        raise HeadlightError(
+            f"{path} is missing: run `headlight fit {path.parent}` again"
+        ) from None
     except (OSError, pa.ArrowException) as error:
         raise HeadlightError(f"{path} is damaged ({error}): fit the run again") from error
     if fit is not None and (table.schema.metadata or {}).get(FIT_KEY) != fit.encode():

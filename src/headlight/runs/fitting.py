@@ -32,6 +32,7 @@ def check_clusters(n_clusters: int, images: int | None = None) -> None:
 def fit_run(
     run: Run,
     n_clusters: int,
+    *,
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
@@ -92,7 +93,9 @@ def refuse_other_fit(run: Run, n_clusters: int, recipe: str, seed: int) -> None:
         return
     wanted = {"n_clusters": n_clusters, "recipe": recipe, "seed": seed}
     fit = run.info["fit"]
-    other = [f"{name} {fit[name]}, not {value}" for name, value in wanted.items() if fit[name] != value]
+    other = [
+        f"{name} {fit[name]}, not {value}" for name, value in wanted.items() if fit[name] != value
+    ]
     if other:
         raise HeadlightError(
             f"{run.path} already holds clusters with {'; '.join(other)}: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ from headlight.images import BadImage, ImageRef, ImageSource
 from headlight.runs.describe import assignment_columns
 from headlight.runs.files import atomic
 from headlight.runs.run import Run
+
+if TYPE_CHECKING:
+    from headlight.clustering import SCP
 
 ROWS = 1024
 
@@ -90,16 +94,14 @@ def _writer(out: Path, temporary: Path) -> pq.ParquetWriter | pyarrow.csv.CSVWri
     return pq.ParquetWriter(temporary, SCHEMA, compression="zstd")
 
 
-def _predicted(block: list[tuple[ImageRef, np.ndarray | BadImage]], model) -> pa.Table:  # type: ignore[no-untyped-def]
-    ok = [i for i, (_, features) in enumerate(block) if not isinstance(features, BadImage)]
+def _predicted(block: list[tuple[ImageRef, np.ndarray | BadImage]], model: SCP) -> pa.Table:
+    good = [(i, f) for i, (_, f) in enumerate(block) if not isinstance(f, BadImage)]
     columns: dict[str, list] = {name: [None] * len(block) for name in SCHEMA.names}
     columns["path"] = [ref.path for ref, _ in block]
     columns["error"] = [str(f) if isinstance(f, BadImage) else None for _, f in block]
-    if ok:
-        probabilities = model.predict_proba(np.stack([block[i][1] for i in ok]))
+    if good:
+        probabilities = model.predict_proba(np.stack([f for _, f in good]))
         for name, values in assignment_columns(probabilities).items():
-            for i, value in zip(ok, values.tolist(), strict=True):
+            for (i, _), value in zip(good, values.tolist(), strict=True):
                 columns[name][i] = value
     return pa.table(columns, schema=SCHEMA)
-
-

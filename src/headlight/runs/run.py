@@ -49,7 +49,7 @@ class Run:
 
     @cached_property
     def assignments(self) -> pa.Table:
-        """One row an image: path, cluster, confidence, second, margin, outlier_score, map_x, map_y."""
+        """One row an image; columns as in `headlight.runs.describe.assignments_table`."""
         return read_table(self.path / "assignments.parquet", self._fit_id)
 
     @cached_property

@@ -1,0 +1,61 @@
+"""Images made on the spot, and a real run of them that many tests read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from headlight.images import open_source
+from headlight.runs import Run, embed_run, fit_run
+
+KINDS = ("disc", "stripes", "noise")
+
+
+def draw(kind: str, seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
+    """A picture of one of three kinds that any encoder tells apart."""
+    rng = np.random.default_rng(seed)
+    if kind == "noise":
+        return Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8))
+    image = Image.new("RGB", size, tuple(rng.integers(200, 256, 3).tolist()))
+    pen = ImageDraw.Draw(image)
+    colour = tuple(rng.integers(0, 120, 3).tolist())
+    if kind == "disc":
+        x, y, r = rng.integers(30, 60), rng.integers(25, 50), rng.integers(15, 25)
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+    else:
+        for x in range(int(rng.integers(0, 8)), size[0], 12):
+            pen.rectangle((x, 0, x + 5, size[1]), fill=colour)
+    return image
+
+
+def make_photos(folder: Path, per_kind: int = 12) -> Path:
+    """A folder with a subfolder for each kind."""
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for i in range(per_kind):
+            draw(kind, i).save(folder / kind / f"{i:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return make_photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of 36 pictures, 3 clusters. Read it only; `fitted_copy` is for writing."""
+    folder = tmp_path_factory.mktemp("fitted")
+    source = open_source(make_photos(folder / "photos"))
+    run, _ = embed_run(source, folder / "photos.headlight", views=1, device="cpu")
+    return fit_run(run, 3, device="cpu")
+
+
+@pytest.fixture
+def fitted_copy(fitted: Run, tmp_path: Path) -> Path:
+    """Path of a run that a test may change."""
+    return Path(shutil.copytree(fitted.path, tmp_path / "copy.headlight"))

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headlight.errors import HeadlightError
+from headlight.images import BadImage, decode, open_source
+from tests.conftest import draw
+
+LIMIT = 2**20
+
+
+def names(folder: Path) -> list[str]:
+    return [ref.path for ref in open_source(folder)]
+
+
+def test_folder_is_walked_in_a_stable_order(tmp_path: Path) -> None:
+    for name in ("b/2.png", "b/10.png", "a/1.png", "z.png", "c d/'quoted\"\n.png", "é/日本.png"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    expected = ["a/1.png", "b/10.png", "b/2.png", "c d/'quoted\"\n.png", "z.png", "é/日本.png"]
+    assert names(tmp_path) == expected == names(tmp_path)
+
+
+def test_hidden_files_and_runs_are_skipped(tmp_path: Path) -> None:
+    for name in (".hidden.png", ".git/a.png", "out.headlight/thumb.png", "seen.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert names(tmp_path) == ["seen.png"]
+
+
+def test_symlink_loops_end_and_linked_folders_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").write_bytes(b"x")
+    (tmp_path / "real" / "up").symlink_to(tmp_path)
+    (tmp_path / "second").symlink_to(tmp_path / "real")
+    assert names(tmp_path) == ["real/a.png"]
+
+
+def test_what_is_no_file_is_named_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "self").symlink_to("self")
+    with open(os.fsencode(tmp_path) + b"/bad\xff.png", "wb") as file:
+        file.write(b"x")
+    problems = {ref.path: ref.problem for ref in open_source(tmp_path)}
+    assert "not a regular file" in problems["pipe"]
+    assert "no such file" in problems["dangling"]
+    assert "symbolic links" in problems["self"]
+    assert "UTF-8" in problems["bad\\xff.png"]
+
+
+def test_reading_stays_inside_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    (tmp_path / "in").mkdir()
+    source = open_source(tmp_path / "in")
+    for path in ("../secret", str(tmp_path / "secret"), "a/../../secret"):
+        with pytest.raises(BadImage, match="outside"):
+            source.read(path, LIMIT)
+
+
+def test_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(LIMIT + 1))
+    with pytest.raises(BadImage, match="larger than the limit of 1 MiB"):
+        open_source(tmp_path).read("big", LIMIT)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to become nobody")
+def test_unreadable_file_is_a_bad_image(tmp_path: Path) -> None:
+    file = tmp_path / "locked.png"
+    file.write_bytes(b"x")
+    file.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == "root" and folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o755)  # pytest's own temporary folders are closed to others
+    os.seteuid(65534)
+    try:
+        with pytest.raises(BadImage, match="unreadable: permission denied"):
+            open_source(tmp_path).read("locked.png", LIMIT)
+    finally:
+        os.seteuid(0)
+
+
+def test_id_stays_and_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"one")
+    (before,) = open_source(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"other")
+    (after,) = open_source(tmp_path)
+    assert before.id == after.id
+    assert before.stamp != after.stamp
+
+
+def png() -> bytes:
+    import io
+
+    stream = io.BytesIO()
+    draw("disc", 1).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["struct", "binary"])
+def test_parquet_with_an_image_column(tmp_path: Path, kind: str) -> None:
+    value = {"bytes": png(), "path": "a.png"} if kind == "struct" else png()
+    column = pa.array([value] * 5)
+    table = pa.table({"text": ["t"] * 5, "image": column, "label": [0, 1, 2, 1, 0]})
+    pq.write_table(table, tmp_path / "some.parquet", row_group_size=2)
+    source = open_source(tmp_path / "some.parquet")
+    paths = [ref.path for ref in source]
+    assert paths == [f"some.parquet#{row}" for row in range(5)]
+    for path in reversed(paths):
+        assert decode(source.read(path, LIMIT), 64).size == (96, 80)
+    assert source.labels() == dict(zip(paths, "01210", strict=True))
+
+
+def test_each_row_is_read_from_its_own_row_group(tmp_path: Path) -> None:
+    table = pa.table({"image": [bytes([row]) for row in range(100)]})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=7)
+    source = open_source(tmp_path / "rows.parquet")
+    assert [source.read(ref.path, LIMIT)[0] for ref in source] == list(range(100))
+
+
+def test_folder_of_parquet_files(tmp_path: Path) -> None:
+    for part in (0, 1):
+        name = f"train-{part}.parquet"
+        pq.write_table(pa.table({"image": [png()]}), tmp_path / name)
+    (tmp_path / "README.md").write_text("about")
+    assert names(tmp_path) == ["train-0.parquet#0", "train-1.parquet#0"]
+
+
+def test_parquet_row_without_bytes_is_a_bad_image(tmp_path: Path) -> None:
+    column = pa.array(
+        [{"bytes": None, "path": "gone.jpg"}],
+        pa.struct({"bytes": pa.binary(), "path": pa.string()}),
+    )
+    pq.write_table(pa.table({"image": column}), tmp_path / "p.parquet")
+    with pytest.raises(BadImage, match="empty"):
+        open_source(tmp_path / "p.parquet").read("p.parquet#0", LIMIT)
+
+
+def test_digits_are_always_at_hand() -> None:
+    source = open_source("digits")
+    first = next(iter(source))
+    assert source.count == 1797
+    assert decode(source.read(first.path, LIMIT), 64).size == (8, 8)
+    assert source.labels()[first.path] == "0"
+
+
+def test_what_is_no_source_is_said_in_one_sentence(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "text.parquet")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 but no")
+    (tmp_path / "one.jpg").write_bytes(b"x")
+    for name, sentence in {
+        "missing": "no such folder or file",
+        "text.parquet": "has no image column.*found text",
+        "broken.parquet": "not a readable Parquet file",
+        "one.jpg": "is one file: give the folder",
+    }.items():
+        with pytest.raises(HeadlightError, match=sentence) as error:
+            open_source(tmp_path / name)
+        assert "\n" not in str(error.value)
