@@ -250,10 +250,10 @@ def export(
         raise HeadlightError(f"--to {to}: give one of {', '.join(EXPORTS)}")
     done = EXPORTS[to](load_run(run), dest)
     if done.missing:
-        terminal.say(
-            f"{len(done.missing):,} images are gone from the source: {done.missing[0]!r} …"
-        )
-    terminal.result(f"{done.exported:,} images exported to {dest}")
+        path, why = done.missing[0]
+        terminal.say(f"{len(done.missing):,} images left out, the first: {path!r}: {why}")
+    links = f" ({done.linked:,} hard links, {done.copied:,} copies)" if to == "folders" else ""
+    terminal.result(f"{done.exported:,} images exported to {dest}{links}")
     terminal.data({"dest": str(dest), "exported": done.exported, "missing": done.missing})
 
 

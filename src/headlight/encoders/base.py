@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -56,9 +55,3 @@ class Encoder:
         size = (self.input_size, self.input_size)
         box = (x, y, x + side, y + side)
         return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-
-    def probe(self) -> np.ndarray:
-        """A fixed image, (input_size, input_size, 3) uint8, to compare engines with."""
-        axis = np.linspace(0, 6 * np.pi, self.input_size)
-        waves = np.sin(axis)[:, None, None] * np.cos(axis * 1.7)[None, :, None]
-        return (127 + 100 * waves * np.array([1.0, 0.6, -0.8])).astype(np.uint8)

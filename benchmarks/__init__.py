@@ -1,0 +1,1 @@
+"""Comparisons with peers and references; each module is one command."""
