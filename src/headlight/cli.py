@@ -237,18 +237,24 @@ def export(
     run: RunFolder,
     to: Annotated[str, typer.Option("--to", help="folders, csv or parquet.")],
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="New folder, or new file.")],
+    copy: Annotated[bool, typer.Option("--copy", help="folders: copies, not hard links.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Take the clusters away: a folder a cluster (links or copies), a CSV or a Parquet file."""
-    from headlight.export import EXPORTS
+    from headlight.export import EXPORTS, export_folders
     from headlight.runs import load_run
 
     terminal = Terminal(quiet, as_json)
     if to not in EXPORTS:
         raise HeadlightError(f"--to {to}: give one of {', '.join(EXPORTS)}")
-    done = EXPORTS[to](load_run(run), dest)
+    if copy and to != "folders":
+        raise HeadlightError(f"--copy goes with --to folders, not {to}")
+    if copy:
+        done = export_folders(load_run(run), dest, link="copy")
+    else:
+        done = EXPORTS[to](load_run(run), dest)
     if done.missing:
         path, why = done.missing[0]
         terminal.say(f"{len(done.missing):,} images left out, the first: {path!r}: {why}")

@@ -51,6 +51,8 @@ def test_what_is_no_file_is_named_not_opened(tmp_path: Path) -> None:
     problems = {ref.path: ref.problem for ref in open_source(tmp_path)}
     assert "not a regular file" in problems["pipe"]
     assert "no such file" in problems["dangling"]
+    with pytest.raises(BadImage, match="not a regular file"):
+        open_source(tmp_path).read("pipe", LIMIT)
     assert "symbolic links" in problems["self"]
     assert "UTF-8" in problems["bad\\xff.png"]
 
@@ -114,6 +116,8 @@ def test_parquet_with_an_image_column(tmp_path: Path, kind: str) -> None:
     assert paths == [f"some.parquet#{row}" for row in range(5)]
     for path in reversed(paths):
         assert decode(source.read(path, LIMIT), 64).size == (96, 80)
+    with pytest.raises(BadImage, match="no such row"):
+        source.read("some.parquet#5", LIMIT)
     assert source.labels() == dict(zip(paths, "01210", strict=True))
 
 

@@ -64,6 +64,8 @@ class FolderSource(ImageSource):
         """See `ImageSource.read`."""
         file = self.file(path)
         try:
+            if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
+                raise BadImage("not a regular file")
             with file.open("rb") as stream:
                 data = stream.read(limit + 1)
         except OSError as error:

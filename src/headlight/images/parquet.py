@@ -55,6 +55,8 @@ class ParquetSource(ImageSource):
             data = self._value(name, int(row))
         except (OSError, pa.ArrowException) as error:
             raise BadImage(f"unreadable: {error}".splitlines()[0]) from error
+        except IndexError:  # the file has changed since
+            raise BadImage("gone: the file has no such row") from None
         if not data:
             raise BadImage("empty: no bytes in this row")
         if len(data) > limit:

@@ -1,0 +1,23 @@
+"""How good a clustering is."""
+
+from __future__ import annotations
+
+from headlight.evaluation.labels import read_labels
+from headlight.evaluation.metrics import (
+    Confusion,
+    adjusted_rand,
+    clustering_accuracy,
+    confusion,
+    normalized_mutual_info,
+    score,
+)
+
+__all__ = [
+    "Confusion",
+    "adjusted_rand",
+    "clustering_accuracy",
+    "confusion",
+    "normalized_mutual_info",
+    "read_labels",
+    "score",
+]

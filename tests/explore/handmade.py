@@ -1,0 +1,99 @@
+"""Runs written by hand: folders as a fit leaves them, without an encoder or training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from headlight.runs import Run, load_run
+from headlight.runs.describe import PROTOTYPES
+from headlight.runs.files import write_json, write_table
+
+FIT = "0123456789abcdef"
+
+
+def handmade_run(
+    folder: Path,
+    source: Path | str,
+    clusters: Mapping[str, Sequence[str]],
+    quarantine: Sequence[tuple[str, str]] = (),
+    scores: Mapping[str, float] | None = None,
+) -> Run:
+    """A run whose clusters are given: name → paths of its images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, table = [], []
+    for k, (name, paths) in enumerate(clusters.items()):
+        confidence = np.linspace(0.95, 0.3, len(paths)).astype(np.float32)
+        rows += [
+            (path, k, c, (k + 1) % len(clusters), c - 0.02, 0.1, 0.0, float(k))
+            for path, c in zip(paths, confidence.tolist(), strict=True)
+        ]
+        table.append(
+            {
+                "cluster": k,
+                "name": name,
+                "size": len(paths),
+                "mean_confidence": float(confidence.mean()) if len(paths) else None,
+                "prototypes": list(paths[:PROTOTYPES]),
+                "nearest": [j for j in range(min(4, len(clusters))) if j != k][:3],
+            }
+        )
+    kinds = {
+        "path": pa.string(),
+        "cluster": pa.int32(),
+        "confidence": pa.float32(),
+        "second": pa.int32(),
+        "margin": pa.float32(),
+        "outlier_score": pa.float32(),
+        "map_x": pa.float32(),
+        "map_y": pa.float32(),
+    }
+    rows.sort(key=lambda row: row[0].encode())
+    columns = list(zip(*rows, strict=True))
+    arrays = [pa.array(c, t) for c, t in zip(columns, kinds.values(), strict=True)]
+    write_table(folder / "assignments.parquet", pa.table(arrays, names=list(kinds)), FIT)
+    schema = pa.schema(
+        [
+            ("cluster", pa.int32()),
+            ("name", pa.string()),
+            ("size", pa.int64()),
+            ("mean_confidence", pa.float32()),
+            ("prototypes", pa.list_(pa.string())),
+            ("nearest", pa.list_(pa.int32())),
+        ]
+    )
+    write_table(folder / "clusters.parquet", pa.Table.from_pylist(table, schema=schema), FIT)
+    bad = {"path": [p for p, _ in quarantine], "error": [e for _, e in quarantine]}
+    schema = pa.schema([("path", pa.string()), ("error", pa.string())])
+    write_table(folder / "quarantine.parquet", pa.table(bad, schema=schema))
+    uri = source if isinstance(source, str) else str(source.resolve())
+    info = {
+        "format": 1,
+        "created": "2026-01-02T03:04:05+00:00",
+        "source": {"uri": uri, "images": len(rows), "quarantined": len(quarantine)},
+        "encoder": {
+            "source": uri,
+            "encoder": "lite0",
+            "weights": "ab" * 32,
+            "dim": 1280,
+            "views": 2,
+            "engine": "openvino-bf16",
+            "format": 1,
+        },
+        "versions": {"headlight": "0.1.0", "torch": "2.9.0"},
+        "timings": {"embed": {"images": len(rows), "seconds": 0.5}, "fit": {"seconds": 131.0}},
+        "fit": {
+            "id": FIT,
+            "images": len(rows),
+            "loss": -1.5,
+            "n_clusters": len(clusters),
+            "recipe": "robust",
+            "seed": 7,
+        },
+        "scores": {"mean_confidence": 0.6, **(scores or {})},
+    }
+    write_json(folder / "run.json", info)
+    return load_run(folder)
