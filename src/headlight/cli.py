@@ -372,7 +372,7 @@ def _show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
     found = result["confusion"]
     classes, clusters = found["classes"], found["clusters"]
     if len(classes) <= 20 and len(clusters) <= 20:
-        table = _table("class", *(str(c) for c in clusters))
+        table = _table("class", *(str(c) for c in clusters), text=(0,))
         for name, row in zip(classes, found["table"], strict=True):
             matched = found["matched"].get(str(name))
             cells = [
@@ -387,13 +387,15 @@ def _show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
     )
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
+    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i in (0, len(columns) - 1) else "right")
+    words = {columns[i] for i in text}
+    for name in columns:
+        table.add_column(name, justify="left" if name in words else "right")
     return table
 
 

@@ -1,0 +1,9 @@
+"""Clustering of features: the estimator, and the parts it is made of."""
+
+from __future__ import annotations
+
+import headlight.clustering._openmp  # noqa: F401  (first: it must run before PyTorch loads)
+from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.scp import SCP
+
+__all__ = ["RECIPES", "SCP", "Recipe"]

@@ -1,0 +1,110 @@
+"""Heads: what turns a row into cluster logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+ALL = slice(None)
+PART = 2**22
+
+
+class LinearHeads(nn.Module):
+    """Many independent linear heads, computed in one matrix product.
+
+    Logits are stored clusters first, batch last: every operation on a cluster's column, and the
+    softmax over clusters, then runs along contiguous memory, some four times faster.
+
+    Arguments:
+        n_heads, dim, n_clusters: sizes.
+        generator: source of the starting weights; None leaves them zero, to be loaded.
+    """
+
+    def __init__(
+        self, n_heads: int, dim: int, n_clusters: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        self.n_heads, self.n_clusters = n_heads, n_clusters
+        weight = torch.zeros(n_heads * n_clusters, dim)
+        if generator is not None:
+            weight.normal_(generator=generator)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(n_heads * n_clusters))
+
+    def forward(self, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
+        """Float32 (batch, dim) to logits (heads, batch, clusters) of the heads in `part`."""
+        first, last, _ = part.indices(self.n_heads)
+        rows = slice(first * self.n_clusters, last * self.n_clusters)
+        logits = torch.addmm(self.bias[rows, None], self.weight[rows], x.T)
+        return logits.view(last - first, self.n_clusters, len(x)).mT
+
+    def parts(self, batch: int) -> list[slice]:
+        """The heads in groups small enough that one group's assignments stay near 16 MB."""
+        size = max(1, PART // (batch * self.n_clusters))
+        return [slice(start, start + size) for start in range(0, self.n_heads, size)]
+
+    def pick(self, head: int) -> LinearHeads:
+        """The one head alone."""
+        one = LinearHeads(1, self.weight.shape[1], self.n_clusters)
+        rows = slice(head * self.n_clusters, (head + 1) * self.n_clusters)
+        with torch.no_grad():
+            one.weight.copy_(self.weight[rows])
+            one.bias.copy_(self.bias[rows])
+        return one
+
+    def reorder(self, order: torch.Tensor) -> None:
+        """Renumber the clusters of a single head: new cluster i is old cluster order[i]."""
+        with torch.no_grad():
+            self.weight.copy_(self.weight[order])
+            self.bias.copy_(self.bias[order])
+
+
+class MLPHead(nn.Module):
+    """The paper's head: dim → dim, BatchNorm, ReLU, → clusters.
+
+    Arguments:
+        dim, n_clusters: sizes.
+        generator: source of the starting weights (PyTorch's uniform ±1/√dim); None leaves zeros.
+    """
+
+    n_heads = 1
+
+    def __init__(self, dim: int, n_clusters: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.n_clusters = n_clusters
+        self.hidden = nn.Linear(dim, dim)
+        self.norm = nn.BatchNorm1d(dim)
+        self.out = nn.Linear(dim, n_clusters)
+        with torch.no_grad():
+            for layer in (self.hidden, self.out):
+                for parameter in (layer.weight, layer.bias):
+                    if generator is None:
+                        parameter.zero_()
+                    else:
+                        parameter.uniform_(-(dim**-0.5), dim**-0.5, generator=generator)
+
+    def forward(self, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
+        """Float32 (batch, dim) to logits (1, batch, clusters)."""
+        return self.out(torch.relu(self.norm(self.hidden(x))))[None]
+
+    def parts(self, batch: int) -> list[slice]:
+        """One group: there is one head."""
+        return [ALL]
+
+    def pick(self, head: int) -> MLPHead:
+        """Itself: there is one."""
+        return self
+
+    def reorder(self, order: torch.Tensor) -> None:
+        """Renumber the clusters: new cluster i is old cluster order[i]."""
+        with torch.no_grad():
+            self.out.weight.copy_(self.out.weight[order])
+            self.out.bias.copy_(self.out.bias[order])
+
+
+def assign(heads: nn.Module, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
+    """Soft assignments (heads, batch, clusters) of the rows x (batch, dim)."""
+    return heads(x, part).mT.softmax(dim=1).mT
+
+
+Heads = LinearHeads | MLPHead

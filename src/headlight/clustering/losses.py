@@ -1,0 +1,74 @@
+"""The losses: pure functions of soft assignments, each with its equation.
+
+All take P and Q of shape (heads, batch, clusters), rows summing to 1, row i of P and row i of Q
+the two sides of positive pair i, and give one number a head: (heads,).
+"""
+
+from __future__ import annotations
+
+import torch
+
+TINY = 1e-12
+
+
+def cross_view_loss(P: torch.Tensor, Q: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Each cluster's column in one view must match its own column in the other.
+
+    InfoNCE over the 2K normalised columns z of [P, Q], with positive(a) the same cluster's column
+    in the other view:
+    −(1/2K) Σ_a log( exp(z_a·z_positive(a)/τ) / Σ_{b≠a} exp(z_a·z_b/τ) ).
+    Source: SCP, arXiv:2502.04226, cluster-level consistency; first in Contrastive Clustering,
+    arXiv:2009.09687, eq. 6.
+    """
+    K = P.shape[-1]
+    columns = torch.cat([P.mT, Q.mT], dim=1)
+    gram = columns @ columns.mT
+    # Normalising the Gram matrix (2K × 2K) is the same as normalising the columns (batch × 2K).
+    length = gram.diagonal(dim1=-2, dim2=-1).clamp_min(TINY).sqrt()
+    similarity = gram / (length[:, :, None] * length[:, None, :]) / temperature
+    itself = torch.eye(2 * K, dtype=torch.bool, device=P.device)
+    others = similarity.masked_fill(itself, -torch.inf).logsumexp(dim=-1)
+    positive = similarity.diagonal(offset=K, dim1=-2, dim2=-1)
+    return others.mean(dim=-1) - positive.mean(dim=-1)
+
+
+def confidence_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
+    """Pairs must agree, and sharply: −log (1/B) Σ_i ⟨p_i, q_i⟩.
+
+    Source: SCP, arXiv:2502.04226, confidence; TAC, arXiv:2310.11989, eq. 11.
+    """
+    return -(P * Q).sum(dim=-1).mean(dim=-1).clamp_min(TINY).log()
+
+
+def entropy_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
+    """Clusters must not collapse: −(H(mean P) + H(mean Q)), with H(p) = −Σ_k p_k log p_k.
+
+    Source: SCP, arXiv:2502.04226, entropy; TAC, arXiv:2310.11989, eq. 12.
+    """
+    p, q = P.mean(dim=1), Q.mean(dim=1)
+    return (p * p.clamp_min(TINY).log() + q * q.clamp_min(TINY).log()).sum(dim=-1)
+
+
+def agreement_loss(P: torch.Tensor, Q: torch.Tensor, beta: float) -> torch.Tensor:
+    """Pairs must agree, and agreement in a small cluster counts for more.
+
+    −(1/B) Σ_i log Σ_k (p_ik q_ik)^β / π_k, with π = (mean P + mean Q) / 2 over the batch: the
+    pointwise mutual information of a pair's assignments where β = 1. Dividing by π keeps clusters
+    from collapsing without asking for equal sizes; β < 1 keeps assignments from turning hard
+    too early; at β = 0.5 nothing holds clusters apart, and they collapse.
+    Source: TEMI, arXiv:2303.17896, eq. 6 to 8, without its teacher.
+    """
+    prior = (P.mean(dim=1) + Q.mean(dim=1)) / 2
+    weighted = (P * Q).clamp_min(TINY) ** beta / prior.clamp_min(TINY)[:, None]
+    return -weighted.sum(dim=-1).log().mean(dim=-1)
+
+
+def scp_loss(
+    P: torch.Tensor, Q: torch.Tensor, temperature: float, entropy_weight: float
+) -> torch.Tensor:
+    """The sum: cross-view + confidence + alpha · entropy. Source: SCP, arXiv:2502.04226."""
+    return (
+        cross_view_loss(P, Q, temperature)
+        + confidence_loss(P, Q)
+        + entropy_weight * entropy_loss(P, Q)
+    )

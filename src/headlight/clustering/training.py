@@ -1,0 +1,64 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+
+from headlight.clustering.heads import Heads, assign
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def train(
+    heads: Heads,
+    batches: Iterator[Batch],
+    loss: Loss,
+    *,
+    n_steps: int,
+    learning_rate: float,
+    decay: bool,
+    progress: Callable[[int, int], object] | None = None,
+) -> None:
+    """Adam on the sum of the heads' losses; heads share no weights, so each learns alone.
+
+    Arguments:
+        heads: rows (batch, dim) to logits (heads, batch, clusters); trained in place.
+        batches: at least n_steps pairs of rows, each float32 (batch, dim).
+        loss: (P, Q) to one number a head.
+        n_steps, learning_rate, decay: how long, how fast, and whether to slow down to nothing.
+        progress: called with (steps done, n_steps) after every step.
+    """
+    heads.train()
+    optimizer = torch.optim.Adam(heads.parameters(), lr=learning_rate, fused=True)
+    for step in range(n_steps):
+        if decay:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
+        first, second = next(batches)
+        optimizer.zero_grad(set_to_none=True)
+        # Group by group: the gradients add up, and only one group's graph is in memory.
+        for part in heads.parts(len(first)):
+            loss(assign(heads, first, part), assign(heads, second, part)).sum().backward()
+        optimizer.step()
+        if progress is not None:
+            progress(step + 1, n_steps)
+    heads.eval()
+
+
+@torch.no_grad()
+def judge(heads: Heads, batches: Iterator[Batch], loss: Loss) -> torch.Tensor:
+    """Every head's mean loss over the same batches: float32 (heads,)."""
+    losses = [
+        torch.cat(
+            [
+                loss(assign(heads, first, part), assign(heads, second, part))
+                for part in heads.parts(len(first))
+            ]
+        )
+        for first, second in batches
+    ]
+    return torch.stack(losses).mean(dim=0).cpu()

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.utils.estimator_checks import check_estimator
+
+from headlight.clustering import SCP
+
+
+def fit(X, n_clusters=4, **settings):
+    return SCP(n_clusters, **{"random_state": 0, "n_heads": 4, **settings}).fit(X)
+
+
+def equal(first: SCP, second: SCP) -> bool:
+    weights = zip(first.head_.parameters(), second.head_.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in weights) and np.array_equal(
+        first.labels_, second.labels_
+    )
+
+
+def test_passes_scikit_learns_estimator_checks():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_estimator(SCP(n_clusters=3))
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize("sizes", [[250] * 4, [800, 300, 100, 40]], ids=["even", "20:1"])
+def test_planted_clusters_are_found(make_blobs, sizes, views):
+    X, labels = make_blobs(sizes, views=views)
+    assert adjusted_rand_score(labels, fit(X).labels_) > 0.95
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_the_papers_recipe_finds_even_clusters(make_blobs, views):
+    X, labels = make_blobs([250] * 4, views=views)
+    scp = fit(X, recipe="paper")
+    assert adjusted_rand_score(labels, scp.labels_) > 0.95
+    assert len(scp.losses_) == 1
+    assert np.array_equal(scp.labels_, scp.predict(X))
+
+
+def test_real_digits_are_found_better_than_by_k_means():
+    digits = load_digits()
+    scp = SCP(10, random_state=0).fit(digits.data)
+    # k-means with 10 inits has .74 on the same pixels.
+    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.78
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_blobs):
+    X, _ = make_blobs([100] * 4, views=2)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    first = fit(X)
+    torch.manual_seed(2)
+    np.random.seed(2)
+    assert equal(first, fit(X))
+    assert not equal(first, fit(X, random_state=1))
+
+
+def test_fitting_leaves_global_random_states_alone(make_blobs):
+    X, _ = make_blobs([50] * 4)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    fit(X)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert np.array_equal(np.random.rand(3), expected[1])
+
+
+def test_clusters_are_numbered_by_decreasing_size(make_blobs):
+    X, _ = make_blobs([40, 300, 100, 200])
+    assert (np.diff(np.bincount(fit(X).labels_, minlength=4)) <= 0).all()
+
+
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+def test_labels_are_what_predict_says_and_probabilities_agree(make_blobs, recipe):
+    X, _ = make_blobs([60] * 4, views=2)
+    scp = fit(X, recipe=recipe)
+    probabilities = scp.predict_proba(X)
+    assert np.array_equal(scp.labels_, scp.predict(X))
+    assert np.array_equal(scp.labels_, probabilities.argmax(axis=1))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+def test_prediction_reads_view_0_alone(make_blobs):
+    X, _ = make_blobs([60] * 4, views=3)
+    scp = fit(X)
+    expected = scp.predict_proba(X)
+    assert np.array_equal(expected, scp.predict_proba(X[:, 0]))
+    changed = X.copy()
+    changed[:, 1:] = 0
+    assert np.array_equal(expected, scp.predict_proba(changed))
+
+
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+def test_a_rows_probabilities_do_not_depend_on_the_rows_beside_it(make_blobs, recipe):
+    X, _ = make_blobs([100] * 4, dim=100)
+    scp = fit(X, recipe=recipe, n_epochs=2)
+    expected = scp.predict_proba(X)
+    order = np.random.default_rng(0).permutation(len(X))
+    assert np.array_equal(expected[order], scp.predict_proba(X[order]))
+    assert np.array_equal(expected[17:18], scp.predict_proba(X[17:18]))
+    assert np.array_equal(expected[300:307], scp.predict_proba(X[300:307]))
+
+
+def test_every_kind_of_array_gives_the_same_clustering(make_blobs, tmp_path):
+    X, _ = make_blobs([60] * 4, views=2)
+    half = X.astype(np.float16)
+    np.save(tmp_path / "x.npy", half)
+    expected = fit(half)
+    tensor = torch.from_numpy(half)
+    kinds = {
+        "float32": half.astype(np.float32),
+        "float64": half.astype(np.float64),
+        "memory map": np.load(tmp_path / "x.npy", mmap_mode="r"),
+        "float16 tensor": tensor,
+        "float32 tensor": tensor.float(),
+        "tensor with gradient": tensor.float().requires_grad_(),
+        "Fortran order": np.asfortranarray(half),
+        "other byte order": half.astype(half.dtype.newbyteorder()),
+    }
+    for name, kind in kinds.items():
+        other = fit(kind)
+        assert equal(expected, other), name
+        assert np.array_equal(other.predict(kind), expected.labels_), name
+    coarse = tensor.bfloat16()
+    assert equal(fit(coarse), fit(coarse.float()))
+
+
+def test_the_input_is_left_as_it_was(make_blobs):
+    X, _ = make_blobs([60] * 4, views=2)
+    kept = X.copy()
+    X.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(X).predict(X)
+    assert np.array_equal(X, kept)
+
+
+def test_the_head_of_lowest_loss_is_chosen(make_blobs):
+    X, _ = make_blobs([60] * 4)
+    scp = fit(X, n_heads=5)
+    assert scp.losses_.shape == (5,)
+    assert scp.chosen_head_ == scp.losses_.argmin()
+    assert scp.loss_ == scp.losses_.min()
+
+
+def test_outlier_scores_are_the_mean_cosine_distance_to_the_neighbours(make_blobs):
+    X, _ = make_blobs([60] * 4)
+    X[7, 0] = np.random.default_rng(1).normal(size=50) * 4
+    scp = fit(X, n_neighbors=5)
+    points = scp.projection_(torch.from_numpy(X[:, 0])).numpy()
+    similarity = points @ points.T
+    np.fill_diagonal(similarity, -2)
+    expected = 1 - np.sort(similarity, axis=1)[:, -5:].mean(axis=1)
+    np.testing.assert_allclose(scp.outlier_scores_, expected, atol=2e-3)
+    assert scp.outlier_scores_.dtype == np.float32
+    assert scp.outlier_scores_.argmax() == 7
+
+
+def test_progress_is_told_of_every_step(make_blobs):
+    X, _ = make_blobs([60] * 4)
+    seen = []
+    scp = SCP(4, n_heads=2, n_epochs=3, batch_size=100, random_state=0)
+    scp.fit(X, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(step, 6) for step in range(1, 7)]
+    assert scp.n_iter_ == 6
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+@pytest.mark.parametrize(
+    ("n", "dim", "n_clusters"), [(10, 5, 3), (50, 2, 4), (50, 1, 2), (30, 20, 30), (3, 4, 2)]
+)
+def test_small_and_narrow_data_are_clustered(n, dim, n_clusters, recipe):
+    X = np.random.default_rng(0).normal(size=(n, dim))
+    scp = fit(X, n_clusters, recipe=recipe, n_epochs=5)
+    assert scp.labels_.shape == (n,)
+    assert np.isfinite(scp.predict_proba(X)).all()
+    assert np.isfinite(scp.outlier_scores_).all()
+    assert np.isfinite(scp.losses_).all()
+
+
+def test_identical_rows_warn_of_empty_clusters():
+    with pytest.warns(ConvergenceWarning, match="2 of n_clusters=3 clusters are empty"):
+        scp = fit(np.ones((40, 6)), 3)
+    assert set(scp.labels_) == {0}
+
+
+def test_groups_of_heads_train_as_they_would_together(make_blobs, monkeypatch):
+    X, _ = make_blobs([60] * 4)
+    together = fit(X, n_epochs=5)
+    monkeypatch.setattr("headlight.clustering.heads.PART", 1)
+    apart = fit(X, n_epochs=5)
+    np.testing.assert_allclose(together.losses_, apart.losses_, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"n_clusters": 0}, "n_clusters"),
+        ({"n_clusters": 2.5}, "n_clusters"),
+        ({"recipe": "best"}, "recipe"),
+        ({"n_heads": 0}, "n_heads"),
+        ({"n_neighbors": 0}, "n_neighbors"),
+        ({"n_components": -1}, "n_components"),
+        ({"temperature": 0}, "temperature"),
+        ({"entropy_weight": -1.0}, "entropy_weight"),
+        ({"n_epochs": 0}, "n_epochs"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"learning_rate": 0}, "learning_rate"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_a_bad_parameter_is_named(settings, word):
+    with pytest.raises(ValueError, match=word):
+        SCP(**settings).fit(np.random.default_rng(0).normal(size=(20, 3)))
+
+
+def with_value(value: float, row: int, view: int = 0, views: int = 1) -> np.ndarray:
+    X = np.random.default_rng(0).normal(size=(9000, views, 3)).astype(np.float16)
+    X[row, view, 1] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "sentence"),
+    [
+        (with_value(np.nan, 17), "X contains NaN, first seen in row 17"),
+        (with_value(np.inf, 8999), "X contains infinity.* in row 8999"),
+        (with_value(-np.inf, 5000, view=1, views=2), "X contains infinity.* in row 5000"),
+        (np.full((20, 3), 1e300), "too large for float32.* row 0"),
+        (np.ones((20, 3), dtype=complex), "Complex data not supported"),
+        (torch.ones(20, 3, dtype=torch.complex64), "Complex data not supported"),
+        (np.full((20, 3), "a"), "X must hold numbers"),
+        (np.ones(20), "1-D"),
+        (np.ones((20, 3, 2, 2)), "4-D"),
+        (np.ones((0, 3)), "0 sample"),
+        (np.ones((20, 0)), "0 feature"),
+        (np.ones((20, 0, 3)), "0 feature"),
+        (np.ones((5, 3)), "n_samples=5, fewer than n_clusters=8"),
+    ],
+)
+def test_input_that_cannot_be_clustered_is_refused_in_one_sentence(X, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SCP(8).fit(X)
+
+
+def test_objects_that_are_not_numbers_are_refused():
+    X = np.full((20, 3), None, dtype=object)
+    X[0, 0] = {"a": 1}
+    with pytest.raises((TypeError, ValueError), match="number"):
+        SCP(8).fit(X)
+
+
+def test_prediction_needs_a_fit_and_the_same_features(make_blobs):
+    X, _ = make_blobs([20] * 4)
+    for method in ("predict", "predict_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(SCP(4), method)(X)
+    with pytest.raises(NotFittedError):
+        SCP(4).state()
+    scp = fit(X)
+    with pytest.raises(ValueError, match="X has 49 features, but SCP is expecting 50"):
+        scp.predict(X[:, 0, :49])
+    broken = X.copy()
+    broken[33, 0, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN, first seen in row 33"):
+        scp.predict(broken)
+
+
+def test_parameters_survive_cloning_and_fitting(make_blobs):
+    X, _ = make_blobs([20] * 4)
+    scp = SCP(4, n_heads=2, entropy_weight=0.3, n_epochs=2, random_state=5)
+    before = scp.get_params()
+    scp.fit(X)
+    assert scp.get_params() == before
+    assert clone(scp).get_params() == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_said_and_auto_does_without(make_blobs):
+    X, _ = make_blobs([20] * 4)
+    with pytest.raises(ValueError, match="device='cuda'"):
+        fit(X, device="cuda")
+    assert equal(fit(X, device="auto"), fit(X))
