@@ -1,0 +1,83 @@
+"""What `from headlight import …` gives, used as the README shows it."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headlight
+from headlight.pipeline import default_run
+from tests.conftest import make_photos
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_everything_promised_is_there() -> None:
+    assert set(headlight.__all__) <= set(dir(headlight))
+    for name in headlight.__all__:
+        assert getattr(headlight, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'SPC'"):
+        headlight.SPC  # noqa: B018
+
+
+def test_features_and_head_in_four_lines(photos: Path) -> None:
+    (photos / "broken.png").write_bytes(b"not an image")
+    features, paths = headlight.embed(photos, views=2, device="cpu", return_paths=True)
+    assert features.shape == (36, 3, 1280)
+    assert features.dtype == np.float16
+    assert "broken.png" not in paths
+    scp = headlight.SCP(n_clusters=3, random_state=0).fit(features)
+    kinds = {path.split("/")[0]: scp.labels_[i] for i, path in enumerate(paths)}
+    assert len(set(kinds.values())) == 3
+    assert (scp.predict(features[:5]) == scp.labels_[:5]).all()
+
+
+def test_features_kept_with_out_are_those_returned(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.headlight"
+    features = headlight.embed(photos, views=0, device="cpu", out=out)
+    assert (headlight.load_run(out).features.load()[1] == features).all()
+
+
+def test_cluster_leaves_a_run_with_a_report(photos: Path, tmp_path: Path) -> None:
+    run = headlight.cluster(photos, 3, out=tmp_path / "p.headlight", views=0, device="cpu")
+    assert sorted(run.clusters["size"].to_pylist()) == [12, 12, 12]
+    assert (run.path / "report.html").exists()
+    assert "3 clusters" in repr(run)
+
+
+def test_cluster_again_resumes_and_other_settings_are_refused(photos: Path, tmp_path: Path) -> None:
+    settings = {"out": tmp_path / "p.headlight", "views": 0, "device": "cpu"}
+    first = headlight.cluster(photos, 3, **settings).assignments
+    seen = []
+    again = headlight.cluster(photos, 3, **settings, on_embedded=seen.append)
+    assert (seen[0].kept, seen[0].added) == (36, 0)
+    assert again.assignments.equals(first)
+    with pytest.raises(headlight.HeadlightError, match=r"n_clusters 3, not 4.*headlight fit"):
+        headlight.cluster(photos, 4, **settings)
+    assert headlight.load_run(settings["out"]).assignments.equals(first)
+
+
+def test_a_run_kept_among_the_images_does_not_cluster_itself(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", per_kind=3)
+    inside = photos / "result.headlight"
+    for _ in range(2):
+        run = headlight.cluster(photos, 3, out=inside, views=0, device="cpu")
+        assert run.info["source"] == {"uri": str(photos), "images": 9, "quarantined": 0}
+
+
+def test_run_is_named_after_its_source(tmp_path: Path) -> None:
+    from headlight.images import open_source
+
+    assert default_run(open_source(tmp_path)) == Path(f"{tmp_path.name}.headlight")
+    assert default_run(open_source("digits")) == Path("digits.headlight")
+    with pytest.raises(headlight.HeadlightError, match="give -o"):
+        default_run(open_source("/"))
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)
+def test_examples_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out
