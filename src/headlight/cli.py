@@ -9,18 +9,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from headlight.errors import HeadlightError
+from headlight.printing import Stages, new_table, say_embedded, show_evaluation, show_run
 from headlight.terminal import Terminal
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from headlight.features import EmbedReport
-    from headlight.runs import Run
 
 app = typer.Typer(
     name="headlight",
@@ -47,8 +42,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-SHOWN = 25  # clusters in the table that `cluster` prints
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -106,7 +99,7 @@ def cluster(
     from headlight.pipeline import cluster as run_all
 
     terminal = Terminal(quiet, as_json)
-    with _Stages(terminal) as stages:
+    with Stages(terminal) as stages:
         run = run_all(
             source,
             k,
@@ -117,9 +110,9 @@ def cluster(
             seed=seed,
             device=device,
             stages=stages,
-            on_embedded=functools.partial(_say_embedded, terminal),
+            on_embedded=functools.partial(say_embedded, terminal),
         )
-    _show(terminal, run)
+    show_run(terminal, run)
 
 
 @command
@@ -145,7 +138,7 @@ def embed(
         run, report = embed_run(
             opened, path, encoder=encoder, views=views, device=device, progress=progress
         )
-    _say_embedded(terminal, report)
+    say_embedded(terminal, report)
     terminal.result(f"{run.info['source']['images']:,} images embedded in {run.path}")
     terminal.data({"run": str(run.path)} | run.info)
 
@@ -171,7 +164,7 @@ def fit(
             load_run(run), k, recipe=recipe, seed=seed, device=device, progress=progress
         )
     write_report(fitted)
-    _show(terminal, fitted)
+    show_run(terminal, fitted)
 
 
 @command
@@ -214,7 +207,7 @@ def evaluate(
     result = evaluate_run(run, labels)
     if result["unlabelled"]:
         terminal.say(f"{result['unlabelled']:,} images have no label and are left out")
-    _show_evaluation(terminal, result)
+    show_evaluation(terminal, result)
     terminal.data(result)
 
 
@@ -270,7 +263,7 @@ def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
 
     terminal = Terminal(quiet, as_json)
     made = [make() for make in ENCODERS.values()]
-    table = _table("name", "dim", "input", "about")
+    table = new_table("name", "dim", "input", "about")
     for e in made:
         table.add_row(e.name, str(e.dim), f"{e.input_size} px", e.description)
     terminal.table(table)
@@ -293,117 +286,16 @@ def demo(
 
     terminal = Terminal(quiet, as_json)
     terminal.say("1,797 handwritten digits, no labels given: which belong together?")
-    with _Stages(terminal) as stages:
+    with Stages(terminal) as stages:
         run_all("digits", 10, out=out, stages=stages)
     scores = evaluate_run(out, "source")
     run = load_run(out)
     write_report(run)  # again, now with the scores
-    _show(terminal, run)
+    show_run(terminal, run)
     terminal.result(
         "Compared with the labels, which were not used: "
         f"ACC {scores['acc']:.3f}, NMI {scores['nmi']:.3f}, ARI {scores['ari']:.3f}"
     )
-
-
-class _Stages:
-    """One progress display after the other, as the stages of the pipeline ask for them."""
-
-    UNITS = {"embed": "images", "fit": "steps"}  # noqa: RUF012
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._open: Any = None
-
-    def __call__(self, stage: str) -> Callable[[int, int], None]:
-        self._close()
-        self._open = self._terminal.progress(stage, self.UNITS[stage])
-        return self._open.__enter__()
-
-    def __enter__(self) -> _Stages:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._open is not None:
-            self._open.__exit__(None, None, None)
-            self._open = None
-
-
-def _say_embedded(terminal: Terminal, report: EmbedReport) -> None:
-    parts = [
-        (report.kept, "already embedded"),
-        (report.added, "new"),
-        (report.changed, "changed since, embedded again"),
-        (report.gone, "gone from the source, dropped"),
-        (len(report.quarantine), "unusable, in quarantine.parquet"),
-    ]
-    terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
-    for path, reason in report.quarantine[:3]:
-        terminal.say(f"  {path!r}: {reason}")
-    if len(report.quarantine) > 3:
-        terminal.say(f"  … and {len(report.quarantine) - 3:,} more")
-
-
-def _show(terminal: Terminal, run: Run) -> None:
-    rows = run.clusters.to_pylist()
-    total = sum(row["size"] for row in rows)
-    table = _table("cluster", "images", "share", "confidence", "most typical")
-    for row in rows[:SHOWN]:
-        confidence = row["mean_confidence"]
-        table.add_row(
-            row["name"],
-            f"{row['size']:,}",
-            f"{row['size'] / total:.1%}",
-            "–" if confidence is None else f"{confidence:.2f}",
-            _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
-        )
-    terminal.table(table)
-    if len(rows) > SHOWN:
-        terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
-    page = (run.path / "report.html").resolve()
-    terminal.result(f"{total:,} images in {len(rows)} clusters: {run.path}")
-    terminal.result(f"report: {page}")
-    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
-
-
-def _show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
-    found = result["confusion"]
-    classes, clusters = found["classes"], found["clusters"]
-    if len(classes) <= 20 and len(clusters) <= 20:
-        table = _table("class", *(str(c) for c in clusters), text=(0,))
-        for name, row in zip(classes, found["table"], strict=True):
-            matched = found["matched"].get(str(name))
-            cells = [
-                f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)
-            ]
-            table.add_row(_plain(str(name)), *(_plain(cell) for cell in cells))
-        terminal.table(table)
-        terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
-    terminal.result(
-        f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
-        f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
-    )
-
-
-def _table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
-    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE)
-    words = {columns[i] for i in text}
-    for name in columns:
-        table.add_column(name, justify="left" if name in words else "right")
-    return table
-
-
-def _plain(text: str) -> str:
-    """File names and labels as they are: no markup, no control characters."""
-    from rich.markup import escape
-
-    return escape("".join(c if c.isprintable() else "�" for c in text))
 
 
 def main() -> None:

@@ -1,0 +1,121 @@
+"""What the commands print: stages, tables of clusters, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headlight.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from headlight.features import EmbedReport
+    from headlight.runs import Run
+
+SHOWN = 25  # clusters in the table that `cluster` prints
+
+
+class Stages:
+    """One progress display after the other, as the stages of the pipeline ask for them."""
+
+    UNITS = {"embed": "images", "fit": "steps"}  # noqa: RUF012
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._open: Any = None
+
+    def __call__(self, stage: str) -> Callable[[int, int], None]:
+        """Ends the display before, and begins the one of ``stage``."""
+        self._close()
+        self._open = self._terminal.progress(stage, self.UNITS[stage])
+        return self._open.__enter__()
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.__exit__(None, None, None)
+            self._open = None
+
+
+def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
+    """What embedding found: how many new, changed, gone, unusable."""
+    parts = [
+        (report.kept, "already embedded"),
+        (report.added, "new"),
+        (report.changed, "changed since, embedded again"),
+        (report.gone, "gone from the source, dropped"),
+        (len(report.quarantine), "unusable, in quarantine.parquet"),
+    ]
+    terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
+    for path, reason in report.quarantine[:3]:
+        terminal.say(f"  {path!r}: {reason}")
+    if len(report.quarantine) > 3:
+        terminal.say(f"  … and {len(report.quarantine) - 3:,} more")
+
+
+def show_run(terminal: Terminal, run: Run) -> None:
+    """The table of clusters, and where the report is."""
+    rows = run.clusters.to_pylist()
+    total = sum(row["size"] for row in rows)
+    table = new_table("cluster", "images", "share", "confidence", "most typical")
+    for row in rows[:SHOWN]:
+        confidence = row["mean_confidence"]
+        table.add_row(
+            row["name"],
+            f"{row['size']:,}",
+            f"{row['size'] / total:.1%}",
+            "–" if confidence is None else f"{confidence:.2f}",
+            _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
+        )
+    terminal.table(table)
+    if len(rows) > SHOWN:
+        terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
+    page = (run.path / "report.html").resolve()
+    terminal.result(f"{total:,} images in {len(rows)} clusters: {run.path}")
+    terminal.result(f"report: {page}")
+    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
+
+
+def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
+    """ACC, NMI and ARI; and the confusion table, where it fits a screen."""
+    found = result["confusion"]
+    classes, clusters = found["classes"], found["clusters"]
+    if len(classes) <= 20 and len(clusters) <= 20:
+        table = new_table("class", *(str(c) for c in clusters), text=(0,))
+        for name, row in zip(classes, found["table"], strict=True):
+            matched = found["matched"].get(str(name))
+            cells = [
+                f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)
+            ]
+            table.add_row(_plain(str(name)), *(_plain(cell) for cell in cells))
+        terminal.table(table)
+        terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
+    terminal.result(
+        f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
+        f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
+    )
+
+
+def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
+    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    words = {columns[i] for i in text}
+    for name in columns:
+        table.add_column(name, justify="left" if name in words else "right")
+    return table
+
+
+def _plain(text: str) -> str:
+    """File names and labels as they are: no markup, no control characters."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))
