@@ -28,9 +28,10 @@ def entropy(P, Q):
     return sum((m * np.log(m)).sum() for m in (P.mean(axis=0), Q.mean(axis=0)))
 
 
-def agreement(P, Q, beta):
+def agreement(P, Q, beta, gamma):
     prior = (P.mean(axis=0) + Q.mean(axis=0)) / 2
-    return -np.mean([np.log(((p * q) ** beta / prior).sum()) for p, q in zip(P, Q, strict=True)])
+    weighted = (P * Q) ** beta / prior**gamma
+    return -np.mean([np.log(row.sum()) for row in weighted])
 
 
 def scp(P, Q, temperature, alpha):
@@ -42,13 +43,14 @@ CASES = {
     "cross_view_cold": (losses.cross_view_loss, cross_view, (0.1,)),
     "confidence": (losses.confidence_loss, confidence, ()),
     "entropy": (losses.entropy_loss, entropy, ()),
-    "agreement": (losses.agreement_loss, agreement, (0.6,)),
+    "agreement": (losses.agreement_loss, agreement, (0.6, 1.0)),
+    "agreement_mild": (losses.agreement_loss, agreement, (0.9, 0.5)),
     "scp": (losses.scp_loss, scp, (0.5, 5.0)),
 }
 
 
 def assignments(seed: int, heads: int = 3, batch: int = 7, clusters: int = 4) -> np.ndarray:
-    logits = np.random.default_rng(seed).normal(size=(heads, batch, clusters)) * 2
+    logits = np.random.default_rng(seed).normal(size=(heads, batch, clusters))
     weights = np.exp(logits)
     return weights / weights.sum(axis=-1, keepdims=True)
 

@@ -22,8 +22,10 @@ SCP(4, n_heads=16, n_epochs=1).fit(np.random.default_rng(0).normal(size=(500, 2,
 before = status("VmRSS")
 X = np.empty((n, views, dim), np.float16)
 rng = np.random.default_rng(0)
+some = rng.standard_normal((1000, views, dim), dtype=np.float32).astype(np.float16)
 for start in range(0, n, 1000):
-    X[start : start + 1000] = rng.standard_normal((1000, views, dim), dtype=np.float32)
+    scale = rng.uniform(0.5, 1.5, (1000, 1, 1)).astype(np.float16)
+    np.multiply(some, scale, X[start : start + 1000])
 SCP(10, n_epochs=2, batch_size=1024, random_state=0).fit(X)
 print(status("VmHWM") - before, X.nbytes / 2**20)
 """

@@ -21,7 +21,8 @@ def nearest_neighbours(points: torch.Tensor, n_neighbors: int) -> tuple[torch.Te
 
     Returns:
         indices int64 (n, k) and cosine similarities float32 (n, k), nearest first. Exact up to
-        20,000 rows; above, an inverted file that finds some 98 % of them.
+        20,000 rows; above, an inverted file that finds some 94 % of them, as good at
+        being of one class (measured on CIFAR-10: 65.4 % against 65.8 % for the exact ones).
     """
     import faiss
 
@@ -34,7 +35,7 @@ def nearest_neighbours(points: torch.Tensor, n_neighbors: int) -> tuple[torch.Te
         lists = int(2 * n**0.5)
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.niter = 6
-        index.nprobe = max(1, lists // 16)
+        index.nprobe = max(1, lists // 24)
         index.train(points[:: max(1, n // (40 * lists))].float().numpy())
     for start in range(0, n, 8192):
         index.add(points[start : start + 8192].float().numpy())

@@ -10,7 +10,7 @@ import torch
 from headlight.clustering.heads import Heads, assign
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
 
 
 def train(
@@ -28,7 +28,7 @@ def train(
     Arguments:
         heads: rows (batch, dim) to logits (heads, batch, clusters); trained in place.
         batches: at least n_steps pairs of rows, each float32 (batch, dim).
-        loss: (P, Q) to one number a head.
+        loss: (P, Q, share of the training done, 0 to 1) to one number a head.
         n_steps, learning_rate, decay: how long, how fast, and whether to slow down to nothing.
         progress: called with (steps done, n_steps) after every step.
     """
@@ -42,7 +42,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         # Group by group: the gradients add up, and only one group's graph is in memory.
         for part in heads.parts(len(first)):
-            loss(assign(heads, first, part), assign(heads, second, part)).sum().backward()
+            P, Q = assign(heads, first, part), assign(heads, second, part)
+            loss(P, Q, step / n_steps).sum().backward()
         optimizer.step()
         if progress is not None:
             progress(step + 1, n_steps)
@@ -51,11 +52,11 @@ def train(
 
 @torch.no_grad()
 def judge(heads: Heads, batches: Iterator[Batch], loss: Loss) -> torch.Tensor:
-    """Every head's mean loss over the same batches: float32 (heads,)."""
+    """Every head's mean loss, as at the end of training, over the same batches: (heads,)."""
     losses = [
         torch.cat(
             [
-                loss(assign(heads, first, part), assign(heads, second, part))
+                loss(assign(heads, first, part), assign(heads, second, part), 1.0)
                 for part in heads.parts(len(first))
             ]
         )
