@@ -71,8 +71,8 @@ def compare(path: Path, n_clusters: int, rounds: int) -> None:
     """Measures and prints a Markdown table."""
     X = np.load(path)
     fitted = SCP(n_clusters, n_heads=1, n_epochs=1, random_state=0).fit(X)  # also warms up
-    points = project(Features(X[:, :1] if X.ndim == 3 else X), fitted.projection_)[:, 0]
-    points = points.float().numpy()
+    plain = Features(X[:, :1] if X.ndim == 3 else X)
+    points = project(plain, fitted.projection_)[:, 0].float().numpy()
     ours, theirs = [], []
     for seed in range(rounds):
         begin = time.perf_counter()
