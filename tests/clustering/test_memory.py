@@ -16,7 +16,7 @@ def status(field):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
-n, views, dim = 20000, 3, 1280
+n, views, dim = 40000, 3, 1280
 # Warm up: what libraries allocate once is no part of the growth.
 SCP(4, n_heads=16, n_epochs=1).fit(np.random.default_rng(0).normal(size=(500, 2, 64)))
 before = status("VmRSS")
@@ -26,7 +26,7 @@ some = rng.standard_normal((1000, views, dim), dtype=np.float32).astype(np.float
 for start in range(0, n, 1000):
     scale = rng.uniform(0.5, 1.5, (1000, 1, 1)).astype(np.float16)
     np.multiply(some, scale, X[start : start + 1000])
-SCP(10, n_epochs=2, batch_size=1024, random_state=0).fit(X)
+SCP(10, n_epochs=1, batch_size=1024, random_state=0).fit(X)
 print(status("VmHWM") - before, X.nbytes / 2**20)
 """
 

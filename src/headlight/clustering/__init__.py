@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import headlight.clustering._openmp  # noqa: F401  (first: it must run before PyTorch loads)
 from headlight.clustering.recipes import RECIPES, Recipe
 from headlight.clustering.scp import SCP
 

@@ -21,8 +21,9 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 from headlight.clustering.heads import Heads, LinearHeads, MLPHead
 from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
 from headlight.clustering.pairs import Pairs, nearest_neighbours
-from headlight.clustering.projection import Projection, fit_projection, project
+from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.training import Batch, judge, train
 from headlight.clustering.validation import Features, require_finite
 
@@ -241,7 +242,7 @@ class SCP(ClusterMixin, BaseEstimator):
             out[start : start + len(logits)] = logits.softmax(dim=1).numpy()
         return out
 
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def state(self) -> State:
         """Everything prediction needs, as plain arrays and JSON-able metadata.
 
         Returns:
@@ -249,47 +250,13 @@ class SCP(ClusterMixin, BaseEstimator):
             same bits.
         """
         check_is_fitted(self, "head_")
-        tensors = {
-            "projection.mean": self.projection_.mean.numpy(),
-            "projection.components": self.projection_.components.numpy(),
-        }
-        for name, value in self.head_.state_dict().items():
-            tensors[f"head.{name}"] = value.numpy()
-        parameters = self.get_params()
-        if not isinstance(self.random_state, Integral):
-            parameters["random_state"] = None
-        plain = {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in parameters.items()
-        }
-        fitted = {
-            "n_features_in_": self.n_features_in_,
-            "n_iter_": self.n_iter_,
-            "chosen_head_": self.chosen_head_,
-            "loss_": self.loss_,
-            "losses_": [float(loss) for loss in self.losses_],
-        }
-        return {n: t.copy() for n, t in tensors.items()}, {"parameters": plain, "fitted": fitted}
+        return to_state(self)
 
     @classmethod
     def from_state(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> SCP:
         """The fitted SCP that `state` described; it has no labels_ and no outlier_scores_."""
         scp = cls(**metadata["parameters"])
-        fitted = dict(metadata["fitted"])
-        scp.losses_ = np.array(fitted.pop("losses_"), dtype=np.float32)
-        for name, value in fitted.items():
-            setattr(scp, name, value)
-        loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
-        scp.projection_ = Projection(loaded["projection.mean"], loaded["projection.components"])
-        if RECIPES[scp.recipe].head == "mlp":
-            scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters)
-        else:
-            width = scp.projection_.components.shape[1]
-            scp.head_ = LinearHeads(1, width, scp.n_clusters)
-        scp.head_.load_state_dict(
-            {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
-        )
-        scp.head_.eval()
+        restore(scp, tensors, metadata)
         return scp
 
     def _resolved(self, features: Features) -> Recipe:

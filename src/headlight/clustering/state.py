@@ -1,0 +1,59 @@
+"""A fitted SCP as plain arrays and JSON-able metadata, and back; no pickle."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from headlight.clustering.heads import LinearHeads, MLPHead
+from headlight.clustering.projection import Projection
+from headlight.clustering.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from headlight.clustering.scp import SCP
+
+State = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+def to_state(scp: SCP) -> State:
+    """Tensors and metadata of a fitted SCP; the arrays are copies."""
+    tensors = {
+        "projection.mean": scp.projection_.mean.numpy(),
+        "projection.components": scp.projection_.components.numpy(),
+    }
+    for name, value in scp.head_.state_dict().items():
+        tensors[f"head.{name}"] = value.numpy()
+    parameters = scp.get_params()
+    if not isinstance(scp.random_state, Integral):
+        parameters["random_state"] = None  # a generator's state is no setting
+    plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in parameters.items()}
+    fitted = {
+        "n_features_in_": scp.n_features_in_,
+        "n_iter_": scp.n_iter_,
+        "chosen_head_": scp.chosen_head_,
+        "loss_": scp.loss_,
+        "losses_": [float(loss) for loss in scp.losses_],
+    }
+    return {n: t.copy() for n, t in tensors.items()}, {"parameters": plain, "fitted": fitted}
+
+
+def restore(scp: SCP, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    """Give an SCP with the right parameters its fitted attributes."""
+    fitted = dict(metadata["fitted"])
+    scp.losses_ = np.array(fitted.pop("losses_"), dtype=np.float32)
+    for name, value in fitted.items():
+        setattr(scp, name, value)
+    loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+    scp.projection_ = Projection(loaded["projection.mean"], loaded["projection.components"])
+    if RECIPES[scp.recipe].head == "mlp":
+        scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters)
+    else:
+        width = scp.projection_.components.shape[1]
+        scp.head_ = LinearHeads(1, width, scp.n_clusters)
+    scp.head_.load_state_dict(
+        {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
+    )
+    scp.head_.eval()
