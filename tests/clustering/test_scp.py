@@ -57,6 +57,21 @@ def test_real_digits_are_found_better_than_by_k_means():
     assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.78
 
 
+@pytest.mark.parametrize("n", [4, 13, 60])
+def test_few_rows_of_many_features_with_doubles_and_dead_features_stay_finite(n):
+    """As features of a handful of images are: most of 1280 numbers the same for all."""
+    rng = np.random.default_rng(n)
+    X = np.zeros((n, 2, 1280), np.float16)
+    X[:, :, :300] = np.maximum(rng.normal(size=(n, 1, 300)), 0) + rng.random((n, 2, 300)) / 10
+    X[1] = X[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scp = SCP(3, random_state=0).fit(X)
+    assert torch.isfinite(scp.projection_.components).all()
+    assert np.isfinite(scp.predict_proba(X)).all()
+    assert np.isfinite(scp.losses_).all()
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_blobs):
     X, _ = make_blobs([100] * 4, views=2)
     torch.manual_seed(1)

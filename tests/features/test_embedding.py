@@ -110,6 +110,30 @@ def test_batches_committed_before_a_crash_are_kept(
     assert (report.kept, report.added) == (23, 13)
 
 
+def test_stopped_right_after_a_commit_no_row_is_written_twice(
+    photos: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = store.append
+
+    def stopped(*rows: object) -> None:
+        append(*rows)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "append", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        embed(photos, store)
+    assert len(store) == 36
+
+
+def test_rows_written_twice_are_mended(photos: Path, store: FeatureStore) -> None:
+    embed(photos, store)
+    ref = next(iter(open_source(photos)))
+    store.append([ref.id], [ref.path], [ref.stamp], np.zeros((1, 2, LITE0.dim), np.float16))
+    report = embed(photos, store)
+    assert (report.kept, report.added, report.gone, len(store)) == (35, 1, 0, 36)
+    assert store.load()[1].any(axis=(1, 2)).all()
+
+
 def test_bad_images_are_quarantined_wherever_they_stand(photos: Path, store: FeatureStore) -> None:
     for name in ("aaa.png", "disc/05b.png", "disc/05c.png", "zzz.png"):
         (photos / name).write_text("no image")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg import eigh
 
 from headlight.clustering.validation import Features, require_finite
 
@@ -59,9 +60,12 @@ def fit_projection(features: Features, n_components: int, seed: int) -> Projecti
         scatter += rows.T @ rows
     shift = total / len(sample)
     scatter -= len(sample) * torch.outer(shift, shift)
-    _, vectors = torch.linalg.eigh(scatter.float())
     kept = min(n_components, features.dim, max(1, len(sample) - 1))
-    components = vectors.flip(1)[:, :kept]
+    # Float64, and the leading vectors only: in float32 LAPACK's divide and conquer returned NaN
+    # where there are fewer rows than features.
+    leading = [features.dim - kept, features.dim - 1]
+    _, vectors = eigh(scatter.numpy(), subset_by_index=leading, overwrite_a=True)
+    components = torch.from_numpy(vectors).float().flip(1)
     largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
     components = components * torch.where(largest < 0, -1.0, 1.0)
     return Projection((origin.double() + shift).float(), components.contiguous())

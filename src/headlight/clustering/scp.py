@@ -48,7 +48,8 @@ class SCP(ClusterMixin, BaseEstimator):
             "paper" pairs neighbours.
         n_heads: heads to train and choose from ("paper" trains one).
         n_components: principal components to project onto. "paper" uses them for neighbours only.
-        n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages.
+        n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
+            fewer on little data, half the mean size of a cluster at most.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
         entropy_weight: alpha, the pull towards equal sizes. None: the recipe's own ("robust" 0).
         n_epochs: passes over the data. None: the recipe's own, and more where data is little.
@@ -161,7 +162,10 @@ class SCP(ClusterMixin, BaseEstimator):
 
         self.projection_ = fit_projection(features, self.n_components, seed)
         projected = project(features, self.projection_)
-        neighbours, similarities = nearest_neighbours(projected[:, 0], self.n_neighbors)
+        # Half a cluster at most: on little data ten neighbours reach into every other cluster,
+        # and all would end in one.
+        near = max(1, min(self.n_neighbors, features.n // (2 * self.n_clusters)))
+        neighbours, similarities = nearest_neighbours(projected[:, 0], near)
         self.outlier_scores_ = (1 - similarities.mean(dim=1)).numpy()
 
         views_alone = recipe.pairs == "views" and features.views > 1
@@ -208,18 +212,7 @@ class SCP(ClusterMixin, BaseEstimator):
         self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = heads.pick(self.chosen_head_).cpu().eval()
 
-        labels = self._labels(features)
-        sizes = np.bincount(labels, minlength=self.n_clusters)
-        order = np.argsort(-sizes, kind="stable")
-        self.head_.reorder(torch.from_numpy(order))
-        self.labels_ = np.argsort(order)[labels]
-        if (empty := int((sizes == 0).sum())) > 0:
-            warnings.warn(
-                f"{empty} of n_clusters={self.n_clusters} clusters are empty; "
-                "fewer clusters may fit the data better.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._number_by_size(features)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -258,6 +251,21 @@ class SCP(ClusterMixin, BaseEstimator):
         scp = cls(**metadata["parameters"])
         restore(scp, tensors, metadata)
         return scp
+
+    def _number_by_size(self, features: Features) -> None:
+        """Labels every row, with the largest cluster as cluster 0; warns of empty ones."""
+        labels = self._labels(features)
+        sizes = np.bincount(labels, minlength=self.n_clusters)
+        order = np.argsort(-sizes, kind="stable")
+        self.head_.reorder(torch.from_numpy(order))
+        self.labels_ = np.argsort(order)[labels]
+        if (empty := int((sizes == 0).sum())) > 0:
+            warnings.warn(
+                f"{empty} of n_clusters={self.n_clusters} clusters are empty; "
+                "fewer clusters may fit the data better.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _resolved(self, features: Features) -> Recipe:
         """The recipe with the user's own values, and sizes that fit the data."""

@@ -74,7 +74,7 @@ def embed_source(
     stale = known.drop_stale(source)
     store.delete(stale)
     report.kept = len(known.ids)
-    report.gone = len(stale) - len(known.changed)
+    report.gone = known.gone
 
     def todo() -> Iterator[ImageRef]:
         return (ref for ref in source if not known.has(ref))
@@ -89,14 +89,14 @@ def embed_source(
     def commit() -> None:
         nonlocal written, commits
         refs, features = zip(*rows, strict=True)
+        rows.clear()  # first: stopped right after the append, they must not be appended again
         store.append(
             [r.id for r in refs],
             [r.path for r in refs],
             [r.stamp for r in refs],
             np.stack(features),
         )
-        written += len(rows)
-        rows.clear()
+        written += len(refs)
         commits += 1
         if commits % COMMITS_UNTIL_TIDY == 0:
             store.tidy()
@@ -213,9 +213,12 @@ class _Known:
     """What the store holds, as sorted arrays of 64-bit ids and stamps: small for any number."""
 
     def __init__(self, ids: np.ndarray, stamps: np.ndarray) -> None:
-        self.ids = ids
+        values, first, counts = np.unique(ids, return_index=True, return_counts=True)
+        # An image that somehow got two rows is taken for new: both go, and it is encoded again.
+        self._doubled = values[counts > 1]
+        self.ids, self._stamps = values[counts == 1], stamps[first[counts == 1]]
         self.changed: set[int] = set()
-        self._stamps = stamps
+        self.gone = 0
 
     def _position(self, ref: ImageRef) -> int | None:
         i = int(np.searchsorted(self.ids, ref.id))
@@ -227,7 +230,7 @@ class _Known:
         return i is not None and bool(self._stamps[i] == ref.stamp)
 
     def drop_stale(self, source: ImageSource) -> np.ndarray:
-        """Forgets images that changed or are gone; returns their ids, (m,) int64.
+        """Forgets images that changed or are gone; returns the ids to delete, (m,) int64.
 
         Raises:
             HeadlightError: nothing of what is known is in the source any more.
@@ -245,6 +248,7 @@ class _Known:
                 "none of the images embedded before are in the source any more: "
                 "check the source, or choose another run folder with -o"
             )
-        stale = self.ids[~same]
+        self.gone = int((~same).sum()) - len(self.changed)
+        stale = np.concatenate([self.ids[~same], self._doubled])
         self.ids, self._stamps = self.ids[same], self._stamps[same]
         return stale

@@ -80,12 +80,16 @@ class FeatureStore:
 
     @classmethod
     def create(cls, path: Path, settings: StoreSettings) -> FeatureStore:
-        """Makes an empty store at ``path``, where nothing may be yet."""
+        """Makes an empty store at ``path``, where nothing may be yet; whole or not at all."""
         fields = [("id", pa.int64()), ("path", pa.string()), ("stamp", pa.int64())]
         vector = pa.list_(pa.float16(), settings.dim)
         fields += [(f"view_{v}", vector) for v in range(settings.views + 1)]
         schema = pa.schema(fields, {METADATA_KEY: json.dumps(asdict(settings)).encode()})
-        lance.write_dataset(schema.empty_table(), path, mode="create")
+        for left in path.parent.glob(f".{path.name}.*"):  # by an attempt that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            lance.write_dataset(schema.empty_table(), Path(folder) / "new", mode="create")
+            (Path(folder) / "new").rename(path)
         return cls(path, settings)
 
     @classmethod
@@ -143,11 +147,9 @@ class FeatureStore:
         lance.dataset(self.path).cleanup_old_versions(older_than=timedelta(0))
 
     def stamps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and stamps of all rows, (n,) int64 each, sorted by id."""
+        """Ids and stamps of all rows, (n,) int64 each."""
         table = lance.dataset(self.path).to_table(columns=["id", "stamp"])
-        ids, stamps = table["id"].to_numpy(), table["stamp"].to_numpy()
-        order = np.argsort(ids)
-        return ids[order], stamps[order]
+        return table["id"].to_numpy(), table["stamp"].to_numpy()
 
     def load(self) -> tuple[pa.Array, np.ndarray]:
         """All features, in the order of the paths' bytes: the same however they got here.

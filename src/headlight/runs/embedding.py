@@ -102,7 +102,7 @@ def _refuse_foreign(path: Path) -> None:
         raise HeadlightError(f"{path} is a file, not a run folder: choose another -o")
     if not path.is_dir() or (path / "run.json").exists() or (path / "features.lance").exists():
         return
-    if any(child.name != ".lock" for child in path.iterdir()):
+    if any(not child.name.startswith(".") for child in path.iterdir()):
         raise HeadlightError(f"{path} exists and is not a run of headlight: choose another -o")
 
 
