@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from headlight.features import FeatureStore
 from headlight.runs import load_run
 from tests.conftest import draw
 
@@ -156,9 +157,9 @@ def test_full_disk_is_said_and_nothing_half_written_looks_whole(
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "headlight", "embed", "digits", "--views", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    store = tmp_path / "digits.headlight" / "features.lance" / "data"
+    store = tmp_path / "digits.headlight" / "features.lance"
     deadline = time.monotonic() + 120
-    while not (store.is_dir() and any(store.iterdir())) and time.monotonic() < deadline:
+    while not (store.exists() and len(FeatureStore.open(store))) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
