@@ -155,7 +155,10 @@ def test_full_disk_is_said_and_nothing_half_written_looks_whole(
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "headlight", "embed", "digits", "--views", "0"]
+    # A shell that runs the tests in the background has them, and all they start, ignore SIGINT.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; from headlight.cli import main; main()"
+    command = [sys.executable, "-c", code, "embed", "digits", "--views", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     store = tmp_path / "digits.headlight" / "features.lance"
     deadline = time.monotonic() + 120

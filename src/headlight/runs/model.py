@@ -31,8 +31,10 @@ def save_model(path: Path, scp: SCP) -> str:
     for name, value in tensors.items():
         digest.update(name.encode() + value.tobytes())
     fit = digest.hexdigest()[:16]
+    # One key only: safetensors writes several in random order, and equal fits are equal files.
+    header = json.dumps({"fit": fit, "state": metadata}, sort_keys=True)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"headlight": text, "fit": fit})
+        save_file(tensors, temporary, {"headlight": header})
     return fit
 
 
@@ -48,12 +50,12 @@ def load_model(path: Path, fit: str) -> SCP:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            header = json.loads((file.metadata() or {})["headlight"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state = json.loads(metadata["headlight"])
+        saved, state = header["fit"], header["state"]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise HeadlightError(f"{path} is missing or damaged: fit the run again") from error
-    if metadata.get("fit") != fit:
+    if saved != fit:
         raise HeadlightError(
             f"{path} is not of the fit in run.json: saving was interrupted; "
             f"run `headlight fit {path.parent}` again"
