@@ -1,0 +1,34 @@
+"""Every method on the same features, with the same seeds, on the same machine.
+
+    python -m benchmarks.methods --data cifar10 caltech101 digits --seeds 3
+
+A method is one short file in `entrants/`, found by its presence there. It holds
+
+    NAME = "my-method"
+    WARM_UP = False     # optional: True where the first call compiles or imports something
+
+    def fit(features, n_clusters, seed) -> Fitted: ...
+
+`features` are (n, views, dim) float16 as the encoder made them, view 0 the plain image.
+`Fitted.labels` are integers (n,), -1 for noise; `Fitted.predict`, where there is one, labels new
+features (m, views, dim) by their plain view. What everybody needs is here: `Space` for the
+projection all peers share, `nearest` for neighbours, `k_means` for points.
+
+The same conditions for all:
+
+- `n_clusters` is the true number of classes.
+- All but headlight's own recipes work on the projection that headlight uses for itself: PCA to 200
+  dimensions, centred, rows of length 1, fitted on view 0. Its time counts as part of their fit.
+- Of several views, methods without a notion of pairs get the mean (`Space.points`).
+- Each fit runs alone in a fresh process. Time excludes imports and numba's compilation: a method
+  with `WARM_UP` is first fitted on small random data of the same kind. Memory is the growth of the
+  resident set from just before the fit to its peak; imports and features don't count.
+- Noise (-1) counts as one more cluster, in all three scores.
+"""
+
+from __future__ import annotations
+
+from benchmarks.methods.base import Fitted, Space, k_means, nearest
+from benchmarks.methods.registry import load, names
+
+__all__ = ["Fitted", "Space", "k_means", "load", "names", "nearest"]

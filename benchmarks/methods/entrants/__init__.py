@@ -1,0 +1,1 @@
+"""The methods compared, one short file each; see `benchmarks.methods`."""

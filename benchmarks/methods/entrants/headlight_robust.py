@@ -1,0 +1,17 @@
+"""Ours: SCP, recipe "robust", on the features as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.methods.base import Fitted
+from headlight import SCP
+
+NAME = "headlight-robust"
+WARM_UP = True
+
+
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+    """See `benchmarks.methods`."""
+    scp = SCP(n_clusters, recipe="robust", random_state=seed).fit(features)
+    return Fitted(scp.labels_, scp.predict)

@@ -1,0 +1,31 @@
+"""Agglomerative clustering with Ward's criterion."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.cluster import AgglomerativeClustering
+
+from benchmarks.methods.base import Fitted, Space
+from benchmarks.methods.entrants.spectral import N_NEIGHBORS, neighbour_graph
+
+NAME = "ward"
+EXACT = 20_000
+
+
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+    """See `benchmarks.methods`.
+
+    Up to 20,000 images any two clusters may merge; beyond, where the distances of all pairs would
+    fill the memory, only those joined in the graph of 15 nearest neighbours.
+    """
+    points = Space(features, seed).points()
+    graph = None
+    if len(points) > EXACT:
+        graph = csr_matrix(neighbour_graph(points, N_NEIGHBORS))
+    ward = AgglomerativeClustering(n_clusters, linkage="ward", connectivity=graph)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a graph in several parts is completed
+        return Fitted(ward.fit_predict(points))
