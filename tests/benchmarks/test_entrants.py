@@ -1,0 +1,162 @@
+"""Every method, on clusters that nobody can miss; and what is special to each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.methods import load, names
+from benchmarks.methods.base import Space, k_means, nearest
+from benchmarks.methods.entrants import scan, temi, turtle, ward
+from headlight.evaluation import clustering_accuracy
+
+NEEDS = {"umap+kmeans": "umap", "umap+hdbscan": "umap", "evoc": "evoc"}
+PREDICTS = {
+    "gaussian-mixture",
+    "headlight-paper",
+    "headlight-robust",
+    "k-means",
+    "scan",
+    "temi",
+    "turtle",
+    "umap+kmeans",
+}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The methods that train, with as many steps as blobs need."""
+    monkeypatch.setattr(scan, "STEPS", (300, 300))
+    monkeypatch.setattr(scan, "LEARNING_RATE", 1e-3)
+    monkeypatch.setattr(temi, "STEPS", 150)
+    monkeypatch.setattr(temi, "LEARNING_RATE", 3e-3)
+    monkeypatch.setattr(temi, "WARM_UP_STEPS", 30)
+    monkeypatch.setattr(temi, "TEACHER_MOMENTUM", 0.96)
+    monkeypatch.setattr(temi, "N_HEADS", 4)
+    monkeypatch.setattr(temi, "WIDTH", (64, 32))
+    monkeypatch.setattr(turtle, "ITERATIONS", 300)
+    monkeypatch.setattr(turtle, "LEARNING_RATE", 1e-2)
+
+
+def entrant(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason="needs pip install 'headlight[benchmarks]'")
+    return load(name)
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("views", [1, 2])
+def test_method_finds_blobs_the_same_way_each_time(name, views, quick, make_blobs):
+    method = entrant(name)
+    features, classes = make_blobs(views=views)
+    fitted = method.fit(features, 4, 0)
+    assert fitted.labels.shape == (240,)
+    assert fitted.labels.dtype.kind == "i"
+    assert clustering_accuracy(classes, fitted.labels) >= 0.98
+    np.testing.assert_array_equal(method.fit(features, 4, 0).labels, fitted.labels)
+
+
+@pytest.mark.parametrize("name", sorted(PREDICTS))
+def test_prediction_puts_new_points_with_the_old(name, quick, make_blobs):
+    features, classes = make_blobs(n=360)
+    fitted = entrant(name).fit(features[:240], 4, 0)
+    together = np.concatenate([fitted.labels, fitted.predict(features[240:])])
+    assert clustering_accuracy(classes, together) >= 0.98
+
+
+def test_all_methods_of_the_issue_are_there():
+    assert set(names()) == PREDICTS | {"spectral", "umap+hdbscan", "evoc", "ward"}
+
+
+def test_neighbours_leave_the_point_itself_out_even_among_copies():
+    points = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 2]]
+    found, similarity = nearest(points, 2)
+    assert not (found == np.arange(5)[:, None]).any()
+    assert set(found[0]) == {1, 2}
+    np.testing.assert_allclose(similarity[0], 1)
+
+
+def test_points_are_the_mean_of_the_views_at_length_1(make_blobs):
+    features, _ = make_blobs(views=3)
+    space = Space(features, 0)
+    mean = space.views.float().mean(dim=1)
+    expected = mean / mean.norm(dim=1, keepdim=True)
+    np.testing.assert_allclose(space.points(), expected.numpy(), atol=1e-6)
+    np.testing.assert_array_equal(space.new(features), space.views[:, 0].float().numpy())
+
+
+def test_k_means_labels_all_rows_and_others():
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((5500, 2)) + 9 * (np.arange(5500) < 500)[:, None]
+    labels, assign = k_means(points, 2, 0)
+    assert sorted(np.bincount(labels)) == [500, 5000]
+    assert assign(np.full((1, 2), 8.0)) == labels[0]
+
+
+def test_ward_on_the_neighbour_graph_finds_the_same_blobs(monkeypatch, make_blobs):
+    features, classes = make_blobs()
+    monkeypatch.setattr(ward, "EXACT", 100)
+    assert clustering_accuracy(classes, ward.fit(features, 4, 0).labels) >= 0.98
+
+
+def test_scan_loss_is_the_papers_equation():
+    P = torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])
+    Q = torch.tensor([[[0.6, 0.4], [0.5, 0.5]]])
+    agreement = -(np.log(0.9 * 0.6 + 0.1 * 0.4) + np.log(0.2 * 0.5 + 0.8 * 0.5)) / 2
+    entropy = -(0.55 * np.log(0.55) + 0.45 * np.log(0.45))
+    assert scan.scan_loss(P, Q, 5.0).tolist() == pytest.approx([agreement - 5 * entropy])
+
+
+def test_temi_loss_is_the_papers_equation():
+    s1, s2 = torch.tensor([[[0.7, 0.3]]]), torch.tensor([[[0.6, 0.4]]])
+    t1, t2 = torch.tensor([[[0.8, 0.2]]]), torch.tensor([[[0.9, 0.1]]])
+    marginals = torch.tensor([[0.25, 0.75]])
+    weight = 0.8 * 0.9 + 0.2 * 0.1
+    forth = np.log((0.7 * 0.9) ** 0.6 / 0.25 + (0.3 * 0.1) ** 0.6 / 0.75)
+    back = np.log((0.6 * 0.8) ** 0.6 / 0.25 + (0.4 * 0.2) ** 0.6 / 0.75)
+    loss = temi.temi_loss((s1, s2), (t1, t2), marginals, 0.6)
+    assert loss.tolist() == pytest.approx([-weight * (forth + back) / 2], rel=1e-5)
+
+
+def test_temi_weighs_each_pair_by_the_agreement_of_all_heads():
+    sure, unsure = [0.99, 0.01], [0.5, 0.5]
+    teacher = torch.tensor([[sure, sure], [sure, unsure]])  # (heads, batch, clusters)
+    weight = temi.agreement(teacher, teacher)
+    assert weight.tolist() == pytest.approx([0.9802, (0.9802 + 0.5) / 2])
+
+
+def test_temi_with_smaller_beta_gains_less_from_sharp_assignments():
+    marginals = torch.tensor([[0.5, 0.5]])
+    sharp, soft = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.6, 0.4]]])
+
+    def gain(beta):
+        return float(
+            temi.pmi(sharp, sharp, marginals, beta) - temi.pmi(soft, soft, marginals, beta)
+        )
+
+    assert gain(1.0) > gain(0.6)
+
+
+def test_turtle_prefers_the_true_labelling_to_a_random_one(make_blobs):
+    features, classes = make_blobs()
+    X = torch.from_numpy(Space(features, 0).points()) * 50**0.5
+    true = torch.nn.functional.one_hot(torch.from_numpy(classes)).float()
+    shuffled = true[torch.randperm(len(true), generator=torch.Generator().manual_seed(0))]
+    torch.manual_seed(0)
+    assert turtle.objective(X, true, 10.0) < turtle.objective(X, shuffled, 10.0) - 0.1
+    one = torch.zeros_like(true)
+    one[:, 0] = 1  # everything in one cluster: what the entropy is there to forbid
+    assert turtle.objective(X, true, 10.0) < turtle.objective(X, one, 10.0)
+
+
+def test_turtle_takes_the_classifier_for_a_constant(make_blobs):
+    features, _ = make_blobs()
+    X = torch.from_numpy(Space(features, 0).points())
+    labels = torch.full((len(X), 4), 0.25, requires_grad=True)
+    torch.manual_seed(0)
+    turtle.objective(X, labels, 0.0).backward()
+    torch.manual_seed(0)
+    logits = turtle.inner(X, labels.detach())(X)
+    expected = -logits.log_softmax(dim=1).detach() / len(X)  # d CE / d labels, logits fixed
+    torch.testing.assert_close(labels.grad, expected)
