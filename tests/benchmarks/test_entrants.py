@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import homogeneity_score
 
 from benchmarks.methods import load, names
 from benchmarks.methods.base import Space, k_means, nearest
@@ -53,7 +54,12 @@ def test_method_finds_blobs_the_same_way_each_time(name, views, quick, make_blob
     fitted = method.fit(features, 4, 0)
     assert fitted.labels.shape == (240,)
     assert fitted.labels.dtype.kind == "i"
-    assert clustering_accuracy(classes, fitted.labels) >= 0.98
+    if name == "evoc":  # splits blobs, and leaves noise: but its clusters must not mix them
+        kept = fitted.labels >= 0
+        assert kept.mean() > 0.5
+        assert homogeneity_score(classes[kept], fitted.labels[kept]) >= 0.98
+    else:
+        assert clustering_accuracy(classes, fitted.labels) >= 0.98
     np.testing.assert_array_equal(method.fit(features, 4, 0).labels, fitted.labels)
 
 
