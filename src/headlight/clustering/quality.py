@@ -1,0 +1,103 @@
+"""How good each cluster is, without labels: three measures and one number to sort by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from headlight.clustering.validation import CHUNK
+
+
+@dataclass(frozen=True)
+class ClusterQuality:
+    """One value from 0 to 1 for each cluster, higher is better; an empty cluster has 0 throughout.
+
+    Arguments:
+        cohesion: float32 (K,), mean cosine of a cluster's rows to its centre.
+        separation: float32 (K,), share of its rows that no other cluster's centre is nearer to.
+        stability: float32 (K,), mean over the other heads of the largest Jaccard overlap with one
+            of their clusters: does it come back when training starts elsewhere? "Cluster-wise
+            assessment of cluster stability", Hennig 2007. 1 where there is no other head.
+        quality: float32 (K,), √(cohesion · separation): a cluster must be tight and apart, and
+            either failing alone pulls it down. Stability stays out: a mixture of two classes may
+            come back every time. Mean Spearman correlation with true purity over nine fits (digits,
+            Caltech-101, CIFAR-10 and subsets): quality 0.61, cohesion 0.61, stability 0.18.
+    """
+
+    cohesion: np.ndarray
+    separation: np.ndarray
+    stability: np.ndarray
+    quality: np.ndarray
+
+
+def cluster_quality(
+    labels: np.ndarray,
+    points: torch.Tensor,
+    head_labels: np.ndarray,
+    chosen: int,
+    n_clusters: int,
+) -> ClusterQuality:
+    """Measures every cluster.
+
+    Arguments:
+        labels: int64 (n,), 0 to K − 1. Clusters may be numbered otherwise than in
+            `head_labels[chosen]`, which is not read.
+        points: float16 or float32 (n, dim), projected rows of view 0, each of length 1.
+        head_labels: int64 (heads, n), 0 to K − 1, each head's cluster of every row.
+        chosen: the head that `labels` come from; the others tell the stability.
+        n_clusters: K.
+
+    Raises:
+        ValueError: numbers of rows that differ.
+    """
+    n = len(labels)
+    if not len(points) == head_labels.shape[1] == n:
+        raise ValueError(
+            f"labels has {n} rows, points {len(points)}, head_labels {head_labels.shape[1]}."
+        )
+    sizes = np.bincount(labels, minlength=n_clusters)
+    cohesion, separation = _tight_and_apart(labels, points, sizes)
+    stability = _stability(labels, np.delete(head_labels, chosen, axis=0), sizes)
+    return ClusterQuality(
+        *(
+            np.where(sizes > 0, values, 0).astype(np.float32)
+            for values in (cohesion, separation, stability, np.sqrt(cohesion * separation))
+        )
+    )
+
+
+def _tight_and_apart(
+    labels: np.ndarray, points: torch.Tensor, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cohesion and separation, each float64 (K,)."""
+    cluster = torch.from_numpy(labels)
+    centres = torch.zeros(len(sizes), points.shape[1])
+    for x, its in zip(points.split(CHUNK), cluster.split(CHUNK), strict=True):
+        centres.index_add_(0, its, x.float())
+    centres = torch.nn.functional.normalize(centres, dim=1)
+    empty = torch.from_numpy(sizes == 0)
+    own, nearest = torch.empty(len(labels)), torch.empty(len(labels), dtype=torch.bool)
+    for start in range(0, len(labels), CHUNK):
+        part = slice(start, start + CHUNK)
+        cosines = points[part].float() @ centres.T
+        own[part] = cosines.gather(1, cluster[part, None])[:, 0]
+        cosines[:, empty] = -torch.inf
+        nearest[part] = own[part] >= cosines.max(dim=1).values
+    counts = np.maximum(sizes, 1)
+    cohesion = np.bincount(labels, own.numpy(), minlength=len(sizes)) / counts
+    separation = np.bincount(labels, nearest.numpy(), minlength=len(sizes)) / counts
+    return cohesion.clip(0, 1), separation
+
+
+def _stability(labels: np.ndarray, others: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Mean over the other heads of each cluster's best Jaccard overlap: float64 (K,)."""
+    n_clusters = len(sizes)
+    best = np.ones((max(1, len(others)), n_clusters))
+    for row, other in enumerate(others):
+        common = np.bincount(labels * n_clusters + other, minlength=n_clusters**2)
+        common = common.reshape(n_clusters, n_clusters)
+        either = sizes[:, None] + np.bincount(other, minlength=n_clusters) - common
+        best[row] = (common / np.maximum(either, 1)).max(axis=1)
+    return best.mean(axis=0)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headlight.clustering.calibration import (
+    COLDEST,
+    HOTTEST,
+    fit_temperature,
+    head_agreement,
+    likely_accuracy,
+)
+
+
+def confidence(logits: torch.Tensor, temperature: float) -> float:
+    return float((logits / temperature).softmax(dim=1).max(dim=1).values.mean())
+
+
+def test_agreement_is_counted_after_matching_and_averaged_over_the_other_heads():
+    labels = np.array([[0, 0, 1, 1, 2, 2], [2, 2, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]])
+    assert head_agreement(labels, 0, 3) == pytest.approx((1 + 4 / 6) / 2)
+    assert head_agreement(labels, 2, 3) == pytest.approx(4 / 6)
+    assert likely_accuracy(labels, 2, 3) == pytest.approx((4 / 6) ** 2)
+
+
+def test_one_head_agrees_with_itself():
+    assert head_agreement(np.array([[0, 1, 1]]), 0, 2) == 1.0
+
+
+@pytest.mark.parametrize(("shape", "chosen"), [((2, 0), 0), ((2, 5), 2), ((2, 5), -1)])
+def test_no_rows_or_no_such_head_is_refused(shape, chosen):
+    with pytest.raises(ValueError, match="labels has shape"):
+        head_agreement(np.zeros(shape, dtype=np.int64), chosen, 2)
+
+
+@given(st.integers(2, 5), st.integers(1, 30), st.integers(1, 4), st.integers(0, 10**6))
+@settings(max_examples=50, deadline=None)
+def test_agreement_does_not_depend_on_how_clusters_are_numbered(K, n, n_heads, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(K, size=(n_heads, n))
+    renumbered = np.stack([rng.permutation(K)[head] for head in labels])
+    found = head_agreement(labels, 0, K)
+    assert head_agreement(renumbered, 0, K) == pytest.approx(found)
+    assert 1 / K <= found <= 1
+
+
+@given(st.integers(2, 6), st.floats(0.1, 20), st.floats(0.02, 0.98), st.integers(0, 10**6))
+@settings(max_examples=50, deadline=None)
+def test_mean_confidence_meets_the_target_wherever_it_can(K, scale, position, seed):
+    logits = scale * torch.randn(50, K, generator=torch.Generator().manual_seed(seed))
+    low, high = confidence(logits, HOTTEST), confidence(logits, COLDEST)
+    target = low + position * (high - low)
+    assert confidence(logits, fit_temperature(logits, target)) == pytest.approx(target, abs=1e-3)
+
+
+def test_a_known_temperature_is_found():
+    """Two clusters, logits (a, 0): confidence σ(a / T), 0.9 at T = a / log 9."""
+    logits = torch.tensor([[6.0, 0.0]]).repeat(10, 1)
+    assert fit_temperature(logits, 0.9) == pytest.approx(6 / np.log(9), rel=1e-3)
+
+
+def test_targets_out_of_reach_give_the_ends():
+    logits = torch.tensor([[1.0, 0.0, 0.0]])
+    assert fit_temperature(logits, 0.0) == HOTTEST
+    assert fit_temperature(logits, 1.0) == COLDEST
+    assert fit_temperature(torch.zeros(3, 4), 0.5) == COLDEST  # nothing sharpens equal logits
+
+
+def test_one_cluster_needs_no_temperature():
+    assert fit_temperature(torch.randn(5, 1), 0.3) == 1.0
+
+
+def test_huge_logits_do_not_overflow():
+    logits = torch.tensor([[1e30, 0.0], [3e38, -3e38]])
+    assert np.isfinite(fit_temperature(logits, 0.7))
+
+
+def test_less_agreement_makes_less_confidence():
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(5 * rng.normal(size=(2000, 5))).float()
+    head = logits.argmax(dim=1).numpy()
+    confidences = []
+    for wrong in (0.1, 0.3, 0.5):
+        others = np.where(rng.random((3, 2000)) < wrong, rng.integers(5, size=(3, 2000)), head)
+        target = likely_accuracy(np.stack([head, *others]), 0, 5)
+        confidences.append(confidence(logits, fit_temperature(logits, target)))
+    assert confidences == sorted(confidences, reverse=True)
+    # A row drawn anew keeps its cluster one time in five: agreement 1 − 0.8 · wrong.
+    assert confidences == pytest.approx([0.92**2, 0.76**2, 0.6**2], abs=0.03)
+
+
+@pytest.mark.parametrize("target", [-0.1, 1.1, float("nan")])
+def test_a_target_that_is_no_share_is_refused(target):
+    with pytest.raises(ValueError, match="target"):
+        fit_temperature(torch.zeros(2, 2), target)
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(ValueError, match="no rows"):
+        fit_temperature(torch.zeros(0, 2), 0.5)
