@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmarks.scores import Fit, fit, judge_by_peers, section, variants
+
+
+def blobs(n: int = 300, dim: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = rng.integers(4, size=n)
+    centres = 2 * rng.standard_normal((4, dim))
+    return (centres[y][:, None] + rng.standard_normal((n, 2, dim))).astype(np.float16), y
+
+
+def test_noise_lowers_accuracy_and_information_together():
+    X, y = blobs(n=150)
+    made = {variant.name: variant for variant in variants(X)}
+    clean = fit(made["as it is"], y).figures
+    noisy = fit(made["noise of 2 × standard deviation"], y).figures
+    assert clean["acc"] > 0.95
+    assert noisy["acc"] < clean["acc"]
+    assert noisy["information"] < clean["information"]
+
+
+def test_variants_keep_the_images_and_change_one_thing():
+    X, _ = blobs()
+    made = variants(X)
+    assert len({variant.name for variant in made}) == len(made)
+    for variant in made:
+        assert variant.X.shape[0] == len(X)
+        assert variant.unseen.shape == (len(X), variant.X.shape[2])
+
+
+def test_peers_judge_by_the_graphs_of_the_others():
+    """A partition that fits no graph but its own gets nothing; the own graph is left out."""
+    ring = torch.tensor([[1, 2], [0, 3], [3, 0], [2, 1]])  # halves and stripes are half cut by it
+    pairs = torch.tensor([[1], [0], [3], [2]])
+    halves = np.array([0, 0, 1, 1])
+    fits = [Fit({}, halves, pairs), Fit({}, halves, pairs), Fit({}, halves, ring)]
+    judge_by_peers(fits, 2)
+    whole = np.sqrt(np.log(2))  # I = H = log 2 where no edge is cut; 0 where half of them are
+    assert np.isclose(fits[0].figures["peers"], whole / 2)
+    assert np.isclose(fits[2].figures["peers"], whole)
+
+
+def test_the_table_ranks_scores():
+    figures = [
+        {"acc": a, "nmi": a, "information": a, "confidence": 1 - a, "views": a, "peers": a}
+        | {"seconds": 1.0}
+        for a in (0.2, 0.5, 0.7)
+    ]
+    fits = [Fit(f, np.array([0, 1]), torch.zeros(2, 1).long()) for f in figures]
+    text, ranks = section("toys", ["a", "b", "c"], fits)
+    assert ranks["information"] == 1
+    assert ranks["confidence"] == -1
+    assert "| b | 0.500 |" in text
