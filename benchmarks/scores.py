@@ -177,6 +177,8 @@ def main() -> None:
 
 def heading(ranks: dict[str, dict[str, float]]) -> str:
     """What was measured, how, and how well each score ranks."""
+    means = {s: float(np.mean([found[s] for found in ranks.values()])) for s in SCORES}
+    best = max(means, key=lambda s: means[s])
     lines = [
         "# Label-free scores against true accuracy",
         "",
@@ -195,6 +197,9 @@ def heading(ranks: dict[str, dict[str, float]]) -> str:
             f"| {data} | {' | '.join(f'{found[s]:.2f}' for s in SCORES)} |"
             for data, found in ranks.items()
         ),
+        f"| mean | {' | '.join(f'{means[s]:.2f}' for s in SCORES)} |",
+        "",
+        f"The best on average: **{best}**.",
         "",
         "All but *peers* are measured in each variant's own feature space: a space with few "
         "directions, or one that separates things nobody asked for, can score high with clusters "

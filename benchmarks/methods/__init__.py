@@ -5,6 +5,7 @@
 A method is one short file in `entrants/`, found by its presence there. It holds
 
     NAME = "my-method"
+    VIEWS = ("one",)    # optional: ("one", "several") where pairs of views are learned from
     WARM_UP = False     # optional: True where the first call compiles or imports something
 
     def fit(features, n_clusters, seed) -> Fitted: ...
@@ -17,9 +18,10 @@ projection all peers share, `nearest` for neighbours, `k_means` for points.
 The same conditions for all:
 
 - `n_clusters` is the true number of classes.
-- All but headlight's own recipes work on the projection that headlight uses for itself: PCA to 200
-  dimensions, centred, rows of length 1, fitted on view 0. Its time counts as part of their fit.
-- Of several views, methods without a notion of pairs get the mean (`Space.points`).
+- All but headlight's own recipes work on PCA to 200 dimensions, centred, rows of length 1, fitted on
+  view 0. Its time counts as part of their fit.
+- Methods without a notion of pairs work on the plain view: the mean of the views made all of them
+  worse. Those that learn from pairs are judged with one view and with several.
 - Each fit runs alone in a fresh process. Time excludes imports and numba's compilation: a method
   with `WARM_UP` is first fitted on small random data of the same kind. Memory is the growth of the
   resident set from just before the fit to its peak; imports and features don't count.

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.machine import machine
 from benchmarks.methods import data, results
 from benchmarks.methods.plot import plot
-from benchmarks.methods.registry import names
+from benchmarks.methods.registry import load, names
 from benchmarks.methods.table import table
 from benchmarks.methods.worker import Job
 from headlight.errors import HeadlightError
@@ -100,6 +100,8 @@ def _jobs(options: argparse.Namespace) -> Iterator[tuple[results.Row, Job]]:
                 aside = dataset.test if balance == "natural" else None
                 for seed in range(options.seeds):
                     for method in options.methods:
+                        if views not in getattr(load(method), "VIEWS", ("one",)):
+                            continue
                         row = dict(
                             zip(
                                 results.KEY,

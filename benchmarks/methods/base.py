@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import torch
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import normalize
 
-from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.validation import Features
 
 N_COMPONENTS = 200
+SAMPLE = 20_000
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Space:
 
     Arguments:
         features: (n, views, dim).
-        seed: of the rows PCA is fitted on, where there are more than it needs.
+        seed: of the 20,000 rows PCA is fitted on, where there are more.
 
     Attributes:
         views: float16 (n, views, d), the projected views.
@@ -42,26 +45,31 @@ class Space:
     """
 
     def __init__(self, features: np.ndarray, seed: int) -> None:
-        wrapped = Features(features)
-        self._projection = fit_projection(wrapped, N_COMPONENTS, seed)
-        self.views = project(wrapped, self._projection)
+        n, views, dim = features.shape
+        sample = np.arange(n)
+        if n > SAMPLE:
+            sample = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+        self._pca = PCA(min(N_COMPONENTS, n, dim), svd_solver="covariance_eigh")
+        self._pca.fit(features[sample, 0].astype(np.float32))
+        self.views = torch.stack(
+            [torch.from_numpy(self._project(features[:, view])) for view in range(views)], dim=1
+        )
         self.dim = self.views.shape[2]
 
     def points(self) -> np.ndarray:
-        """One point an image, float32 (n, d): the mean of its views, again of length 1.
-
-        For methods without a notion of pairs: averaging over views is the most they can make
-        of them.
-        """
-        mean = torch.zeros(len(self.views), self.dim)
-        for view in self.views.unbind(1):  # a view at a time: float32 of all would be large
-            mean += view.float()
-        return torch.nn.functional.normalize(mean, dim=1).numpy()
+        """The plain images, float32 (n, d)."""
+        return self.views[:, 0].float().numpy()
 
     def new(self, features: np.ndarray) -> np.ndarray:
         """Other images in the same space, by their plain view: float32 (m, d)."""
-        plain = Features(features[:, :1])
-        return project(plain, self._projection)[:, 0].float().numpy()
+        return self._project(features[:, 0]).astype(np.float32)
+
+    def _project(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), self._pca.n_components_), np.float16)
+        for start in range(0, len(rows), CHUNK):
+            chunk = self._pca.transform(rows[start : start + CHUNK].astype(np.float32))
+            out[start : start + CHUNK] = normalize(chunk)
+        return out
 
 
 def nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +115,23 @@ def k_means(
         return kmeans.assign(np.ascontiguousarray(other, dtype=np.float32))[1].astype(np.int64)
 
     return assign(points), assign
+
+
+def k_means_plus_plus(
+    points: np.ndarray, n_clusters: int, seed: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """scikit-learn's k-means, k-means++ starts, the best of 10: for embeddings of few dimensions.
+
+    Better there than FAISS with its random starts, which are what large data can afford.
+
+    Returns:
+        int64 labels (n,), and a function that labels other points.
+    """
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(points)
+    return fitted.labels_.astype(np.int64), lambda other: fitted.predict(
+        np.ascontiguousarray(other, dtype=np.float32)
+    ).astype(np.int64)
 
 
 class NeighbourPairs:

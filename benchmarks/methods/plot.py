@@ -45,7 +45,8 @@ def plot(rows: list[Row], out: Path) -> list[Path]:
         here = [row for row in good if (row["data"], row["balance"]) == (data, balance)]
         for axis, metric in zip(pair, ("acc", "nmi"), strict=True):
             for views in ("one", "several"):
-                for method, of_it in summarise([r for r in here if r["views"] == views]).items():
+                for of_it in summarise([r for r in here if r["views"] == views]).values():
+                    method = of_it[0]["method"]
                     at = methods.index(method)
                     colour = colours[at % len(colours)]
                     axis.errorbar(

@@ -19,13 +19,13 @@ SPLITS = {"fit": "the images it was fitted on", "test": "images kept aside, plai
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: a table for each data set, split, balance and kind of views; best ACC first."""
+    """Markdown: a table for each data set, split and balance; best ACC first."""
     parts = [INTRODUCTION]
     machines = sorted({row["machine"] for row in rows})
     parts += [f"Machine: {machine}\n" for machine in machines]
 
     def group(row: Row) -> tuple[str, ...]:
-        return row["data"], row["split"], row["balance"], row["views"]
+        return row["data"], row["split"], row["balance"]
 
     for name, members in groupby(sorted(rows, key=group), group):
         parts.append(_section(name, list(members)))
@@ -33,10 +33,11 @@ def table(rows: list[Row]) -> str:
 
 
 def summarise(rows: list[Row]) -> dict[str, list[Row]]:
-    """The rows of each method, best mean ACC first; those that failed last."""
+    """The rows of each method and kind of views, best mean ACC first; those that failed last."""
     methods: dict[str, list[Row]] = {}
     for row in rows:
-        methods.setdefault(row["method"], []).append(row)
+        views = ", several views" if row["views"] == "several" else ""
+        methods.setdefault(row["method"] + views, []).append(row)
     return dict(sorted(methods.items(), key=lambda item: (-_level(item[1]), item[0])))
 
 
@@ -46,11 +47,11 @@ def _level(rows: list[Row]) -> float:
 
 
 def _section(name: tuple[str, ...], rows: list[Row]) -> str:
-    data, split, balance, views = name
+    data, split, balance = name
     measured = next((row for row in rows if row["error"] is None), None)
     size = f", {measured['n']:,} images, {measured['n_clusters']} classes" if measured else ""
     lines = [
-        f"## {data}, {balance}, {views} view{'s' if views == 'several' else ''}: {SPLITS[split]}\n",
+        f"## {data}, {balance}: {SPLITS[split]}\n",
         f"{len({row['seed'] for row in rows})} seeds{size}.\n",
         "| method | ACC | NMI | ARI | seconds | MiB | clusters |",
         "| --- | --- | --- | --- | --- | --- | --- |",

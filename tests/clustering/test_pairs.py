@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from headlight.clustering import pairs as module
-from headlight.clustering.pairs import Pairs, nearest_neighbours
+from headlight.clustering import neighbours as module
+from headlight.clustering.neighbours import nearest_neighbours
+from headlight.clustering.pairs import Pairs
 
 
 def unit_rows(n: int, dim: int, seed: int = 0) -> torch.Tensor:

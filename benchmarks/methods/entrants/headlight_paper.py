@@ -8,6 +8,7 @@ from benchmarks.methods.base import Fitted
 from headlight import SCP
 
 NAME = "headlight-paper"
+VIEWS = ("several",)
 WARM_UP = True
 
 

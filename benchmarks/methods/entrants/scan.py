@@ -8,6 +8,7 @@ import torch
 from benchmarks.methods.base import Fitted, NeighbourPairs, Space, unit_variance
 
 NAME = "scan"
+VIEWS = ("one", "several")
 
 N_NEIGHBORS = 20
 N_HEADS = 10

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import eigsh
 
-from benchmarks.methods.base import Fitted, Space, k_means, nearest
+from benchmarks.methods.base import Fitted, Space, k_means_plus_plus, nearest
 
 NAME = "spectral"
 N_NEIGHBORS = 15
@@ -27,7 +27,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     k = min(n_clusters, len(points) - 1)
     _, vectors = eigsh(operator, k=k, which="LA", v0=start, tol=1e-4, ncv=max(2 * k + 1, 40))
     rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    labels, _ = k_means(rows, n_clusters, seed)
+    labels, _ = k_means_plus_plus(rows, n_clusters, seed)
     return Fitted(labels)
 
 

@@ -13,6 +13,7 @@ import torch
 from benchmarks.methods.base import Fitted, NeighbourPairs, Space, unit_variance
 
 NAME = "temi"
+VIEWS = ("one", "several")
 
 N_NEIGHBORS = 50
 N_HEADS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.methods.base import Fitted, Space, k_means
+from benchmarks.methods.base import Fitted, Space, k_means_plus_plus
 from benchmarks.methods.embedding import umap_embedding
 
 NAME = "umap+kmeans"
@@ -15,5 +15,5 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     """See `benchmarks.methods`. New images go through UMAP's `transform`."""
     space = Space(features, seed)
     embedding, reducer = umap_embedding(space.points(), seed)
-    labels, assign = k_means(embedding, n_clusters, seed)
+    labels, assign = k_means_plus_plus(embedding, n_clusters, seed)
     return Fitted(labels, lambda other: assign(reducer.transform(space.new(other))))

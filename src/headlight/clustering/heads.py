@@ -7,6 +7,7 @@ from torch import nn
 
 ALL = slice(None)
 PART = 2**22
+SHARPNESS = 20.0
 
 
 class LinearHeads(nn.Module):
@@ -17,19 +18,24 @@ class LinearHeads(nn.Module):
 
     Arguments:
         n_heads, dim, n_clusters: sizes.
-        generator: source of the starting weights; None leaves them zero, to be loaded.
+
+    The weights are zero, to be loaded; `LinearHeads.started` makes heads to be trained.
     """
 
-    def __init__(
-        self, n_heads: int, dim: int, n_clusters: int, generator: torch.Generator | None = None
-    ) -> None:
+    def __init__(self, n_heads: int, dim: int, n_clusters: int) -> None:
         super().__init__()
         self.n_heads, self.n_clusters = n_heads, n_clusters
-        weight = torch.zeros(n_heads * n_clusters, dim)
-        if generator is not None:
-            weight.normal_(generator=generator)
-        self.weight = nn.Parameter(weight)
+        self.weight = nn.Parameter(torch.zeros(n_heads * n_clusters, dim))
         self.bias = nn.Parameter(torch.zeros(n_heads * n_clusters))
+
+    @classmethod
+    def started(cls, centres: torch.Tensor) -> LinearHeads:
+        """Heads whose logits are 20 times the cosine to the centres (heads, clusters, dim)."""
+        n_heads, n_clusters, dim = centres.shape
+        heads = cls(n_heads, dim, n_clusters)
+        with torch.no_grad():
+            heads.weight.copy_(SHARPNESS * centres.flatten(0, 1))
+        return heads
 
     def forward(self, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
         """Float32 (batch, dim) to logits (heads, batch, clusters) of the heads in `part`."""

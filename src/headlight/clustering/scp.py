@@ -20,18 +20,21 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from headlight.clustering.heads import Heads, LinearHeads, MLPHead
 from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
-from headlight.clustering.pairs import Pairs, nearest_neighbours
+from headlight.clustering.graph import Graph, training_rows
+from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.pairs import Pairs
 from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
-from headlight.clustering.training import Batch, judge, train
-from headlight.clustering.validation import Features, require_finite
+from headlight.clustering.training import Batch, hard_labels, judge, train
+from headlight.clustering.validation import Features, count_distinct, require_finite
 
 # Prediction runs on blocks of exactly this many rows, the last one padded: the arithmetic on a
 # row is then the same whichever rows come with it.
 BLOCK = 256
-# The choice of head compares losses on at most this many pairs.
-JUDGED = 100_000
+# `losses_` are means over at most this many pairs.
+JUDGED = 20_000
 JUDGED_BATCH = 2048
 
 
@@ -40,14 +43,14 @@ class SCP(ClusterMixin, BaseEstimator):
 
     Arguments:
         n_clusters: number of clusters K. 1 is allowed, as everywhere in scikit-learn, and trivial.
-        recipe: "robust", ours: many linear heads on projected features, pairs from neighbours and
-            views, agreement weighted after TEMI, the head of lowest loss kept; or "paper": one
-            MLP head on the features as they are, pairs from views. The paper does not give every
+        recipe: "robust", ours: linear heads on directions in which pairs agree, started from
+            spectral clustering and k-means, pairs from neighbours and views, agreement weighted
+            after TEMI, the head kept that explains the neighbour graph best; or "paper": one MLP
+            head on the features as they are, pairs from views. The paper does not give every
             constant; "paper" uses the values customary in TAC (ICML 2024), its closest relative:
-            Adam 1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5. With a single view,
-            "paper" pairs neighbours.
+            Adam 1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5. It needs two views.
         n_heads: heads to train and choose from ("paper" trains one).
-        n_components: principal components to project onto. "paper" uses them for neighbours only.
+        n_components: directions to project onto, at most. "paper" uses them for outliers only.
         n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
             fewer on little data, half the mean size of a cluster at most.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
@@ -61,8 +64,10 @@ class SCP(ClusterMixin, BaseEstimator):
     Attributes:
         labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. The same
             as `predict(X)`, bit for bit.
+        head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
+            mutual information of the clusters of an edge's two ends over the square root of their
+            entropy (`headlight.clustering.information`). chosen_head_: int, the highest.
         loss_: float, loss of the chosen head. losses_: float32 (n_heads,), of every head.
-        chosen_head_: int, which head was chosen.
         outlier_scores_: float32 (n,), mean cosine distance to the nearest neighbours in the
             projected space.
         n_features_in_: int, dim. n_iter_: int, training steps done.
@@ -107,8 +112,8 @@ class SCP(ClusterMixin, BaseEstimator):
         n_clusters: int = 8,
         *,
         recipe: str = "robust",
-        n_heads: int = 16,
-        n_components: int = 200,
+        n_heads: int = 8,
+        n_components: int = 256,
         n_neighbors: int = 10,
         temperature: float = 0.5,
         entropy_weight: float | None = None,
@@ -147,44 +152,41 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         self._validate_params()
         device = _device(self.device)
-        features = Features(X)
-        if features.n < self.n_clusters:
-            raise ValueError(
-                f"X has n_samples={features.n}, fewer than n_clusters={self.n_clusters}."
-            )
-        if features.n < 2:
-            raise ValueError("X has 1 sample; clustering needs at least 2.")
+        features = self._acceptable(X)
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = features.dim
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         generator = torch.Generator().manual_seed(seed)
-        recipe = self._resolved(features)
 
-        self.projection_ = fit_projection(features, self.n_components, seed)
-        projected = project(features, self.projection_)
+        rows = training_rows(features.n)
+        recipe = self._resolved(len(rows))
+        self.projection_ = fit_projection(features, self.n_components)
+        graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
         # Half a cluster at most: on little data ten neighbours reach into every other cluster,
         # and all would end in one.
-        near = max(1, min(self.n_neighbors, features.n // (2 * self.n_clusters)))
-        neighbours, similarities = nearest_neighbours(projected[:, 0], near)
-        self.outlier_scores_ = (1 - similarities.mean(dim=1)).numpy()
-
-        views_alone = recipe.pairs == "views" and features.views > 1
-        pairs = Pairs(features.n, features.views, None if views_alone else neighbours)
+        near = max(1, min(self.n_neighbors, len(rows) // (2 * self.n_clusters)))
+        pairs = Pairs(
+            len(rows),
+            features.views,
+            None if recipe.pairs == "views" else graph.neighbours[:, :near],
+        )
         heads: Heads
         if recipe.head == "mlp":
             heads = MLPHead(features.dim, self.n_clusters, generator)
         else:
-            heads = LinearHeads(self.n_heads, projected.shape[2], self.n_clusters, generator)
+            heads = LinearHeads.started(
+                starting_centres(graph, self.n_clusters, self.n_heads, seed)
+            )
         heads.to(device)
 
-        def rows(index: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+        def inputs(index: torch.Tensor, view: torch.Tensor | int) -> torch.Tensor:
             if recipe.head == "mlp":
-                return features.rows(index, view).to(device)
-            return projected[index, view].to(device).float()
+                return features.rows(rows[index], view).to(device)
+            return graph.rows[index, view].to(device).float()
 
         def epoch(batch_size: int) -> Iterator[Batch]:
             for a, u, b, v in pairs.epoch(batch_size, generator):
-                yield rows(a, u), rows(b, v)
+                yield inputs(a, u), inputs(b, v)
 
         def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
             if recipe.loss == "scp":
@@ -195,7 +197,7 @@ class SCP(ClusterMixin, BaseEstimator):
                 value = value + recipe.entropy_weight * entropy_loss(P, Q)
             return value
 
-        self.n_iter_ = recipe.n_epochs * (features.n // recipe.batch_size)
+        self.n_iter_ = recipe.n_epochs * (len(rows) // recipe.batch_size)
         train(
             heads,
             chain.from_iterable(epoch(recipe.batch_size) for _ in count()),
@@ -205,12 +207,21 @@ class SCP(ClusterMixin, BaseEstimator):
             decay=recipe.decay,
             progress=progress,
         )
-        size = min(features.n, JUDGED_BATCH)
+        size = min(len(rows), JUDGED_BATCH)
         losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss)
+        found = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
         self.losses_ = losses.numpy()
-        self.chosen_head_ = int(losses.argmin())
+        self.head_scores_ = np.array(
+            [
+                graph_information(edge_shares(labels, graph.neighbours, self.n_clusters))
+                for labels in found
+            ],
+            dtype=np.float32,
+        )
+        self.chosen_head_ = int(self.head_scores_.argmax())
         self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = heads.pick(self.chosen_head_).cpu().eval()
+        self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
         self._number_by_size(features)
         return self
@@ -267,7 +278,30 @@ class SCP(ClusterMixin, BaseEstimator):
                 stacklevel=3,
             )
 
-    def _resolved(self, features: Features) -> Recipe:
+    def _acceptable(self, X: Any) -> Features:
+        """X, where it can be clustered at all."""
+        features = Features(X)
+        if features.n < self.n_clusters:
+            raise ValueError(
+                f"X has n_samples={features.n}, fewer than n_clusters={self.n_clusters}."
+            )
+        if features.n < 2:
+            raise ValueError("X has 1 sample; clustering needs at least 2.")
+        if RECIPES[self.recipe].pairs == "views" and features.views < 2:
+            raise ValueError(
+                f'recipe="{self.recipe}" learns from pairs of views and X has one view a row: '
+                'give X of shape (n, views, dim), or recipe="robust".'
+            )
+        distinct = count_distinct(features, max(2, self.n_clusters))
+        if distinct < 2:
+            raise ValueError("X holds the same row throughout: there is nothing to cluster.")
+        if distinct < self.n_clusters:
+            raise ValueError(
+                f"X has {distinct} distinct rows, fewer than n_clusters={self.n_clusters}."
+            )
+        return features
+
+    def _resolved(self, n: int) -> Recipe:
         """The recipe with the user's own values, and sizes that fit the data."""
         recipe = RECIPES[self.recipe]
         given = {
@@ -276,10 +310,10 @@ class SCP(ClusterMixin, BaseEstimator):
             if getattr(self, name) is not None
         }
         recipe = replace(recipe, **given)
-        batch = min(recipe.batch_size, features.n)
+        batch = min(recipe.batch_size, n)
         epochs = recipe.n_epochs
         if self.n_epochs is None:
-            epochs = max(epochs, math.ceil(recipe.min_steps / (features.n // batch)))
+            epochs = max(epochs, math.ceil(recipe.min_steps / (n // batch)))
         return replace(recipe, batch_size=batch, n_epochs=epochs)
 
     def _checked(self, X: Any) -> Features:

@@ -36,6 +36,7 @@ def to_state(scp: SCP) -> State:
         "chosen_head_": scp.chosen_head_,
         "loss_": scp.loss_,
         "losses_": [float(loss) for loss in scp.losses_],
+        "head_scores_": [float(score) for score in scp.head_scores_],
     }
     return {n: t.copy() for n, t in tensors.items()}, {"parameters": plain, "fitted": fitted}
 
@@ -43,7 +44,8 @@ def to_state(scp: SCP) -> State:
 def restore(scp: SCP, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     """Give an SCP with the right parameters its fitted attributes."""
     fitted = dict(metadata["fitted"])
-    scp.losses_ = np.array(fitted.pop("losses_"), dtype=np.float32)
+    for name in ("losses_", "head_scores_"):
+        setattr(scp, name, np.array(fitted.pop(name), dtype=np.float32))
     for name, value in fitted.items():
         setattr(scp, name, value)
     loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}

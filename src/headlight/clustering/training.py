@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 
 from headlight.clustering.heads import Heads, assign
@@ -63,3 +64,23 @@ def judge(heads: Heads, batches: Iterator[Batch], loss: Loss) -> torch.Tensor:
         for first, second in batches
     ]
     return torch.stack(losses).mean(dim=0).cpu()
+
+
+@torch.no_grad()
+def hard_labels(
+    heads: Heads, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
+) -> np.ndarray:
+    """Every head's most probable cluster of every row: int64 (heads, n).
+
+    Arguments:
+        heads: in evaluation mode.
+        rows: int64 (batch,) to what heads take, float32 (batch, dim).
+        n: number of rows.
+    """
+    labels = np.empty((heads.n_heads, n), dtype=np.int64)
+    for index in torch.arange(n).split(batch):
+        x = rows(index)
+        for part in heads.parts(len(index)):
+            first, last, _ = part.indices(heads.n_heads)
+            labels[first:last, index[0] : index[-1] + 1] = heads(x, part).argmax(dim=2).cpu()
+    return labels

@@ -68,6 +68,16 @@ class Features:
             yield start, rows
 
 
+def count_distinct(features: Features, enough: int) -> int:
+    """Number of distinct rows of view 0, counted no further than `enough`."""
+    seen: set[bytes] = set()
+    for _, rows in features.chunks(size=256):
+        seen.update(row.tobytes() for row in rows.numpy() + 0.0)  # + 0: −0 is 0
+        if len(seen) >= enough:
+            return enough
+    return len(seen)
+
+
 def require_finite(rows: torch.Tensor, numbers: Sequence[int] | np.ndarray) -> None:
     """Raise a ValueError that names the first row holding NaN or infinity.
 
