@@ -204,9 +204,14 @@ def heading(ranks: dict[str, dict[str, float]]) -> str:
         "All but *peers* are measured in each variant's own feature space: a space with few "
         "directions, or one that separates things nobody asked for, can score high with clusters "
         "that mean little. *Peers* puts every partition before the same graphs, its own left out, "
-        "and needs several variants of the same images. Some variants differ by less than the "
-        "change of a seed, and no score can rank those; the variants are few, and all come from "
-        "one encoder: compare encoders of other kinds with care.",
+        "and needs several variants of the same images. It leans to the majority: here half the "
+        "graphs come from unchanged features, and a single better encoder among many poor ones "
+        "would be judged by theirs. *Confidence* and *views* are 1 where all images fall in one "
+        "cluster, as they do under the strongest noise.",
+        "",
+        "Some variants differ by less than the change of a seed, and no score can rank those; the "
+        "variants are few, and all come from one encoder: compare encoders of other kinds with "
+        "care. Seconds are of one fit, whatever else the machine was doing.",
     ]
     return "\n".join(lines)
 
