@@ -18,8 +18,8 @@ projection all peers share, `nearest` for neighbours, `k_means` for points.
 The same conditions for all:
 
 - `n_clusters` is the true number of classes.
-- All but headlight's own recipes work on PCA to 200 dimensions, centred, rows of length 1, fitted on
-  view 0. Its time counts as part of their fit.
+- All but headlight's own recipes work on PCA to 200 dimensions, centred, rows of length 1, fitted
+  on view 0. Its time counts as part of their fit.
 - Methods without a notion of pairs work on the plain view: the mean of the views made all of them
   worse. Those that learn from pairs are judged with one view and with several.
 - Each fit runs alone in a fresh process. Time excludes imports and numba's compilation: a method

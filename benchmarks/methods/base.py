@@ -12,7 +12,6 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-
 N_COMPONENTS = 200
 SAMPLE = 20_000
 CHUNK = 4096

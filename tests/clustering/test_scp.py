@@ -166,7 +166,7 @@ def test_the_input_is_left_as_it_was(make_blobs):
 
 
 def test_the_head_that_explains_the_neighbour_graph_best_is_chosen(make_blobs):
-    X, labels = make_blobs([60] * 4)
+    X, _ = make_blobs([60] * 4)
     scp = fit(X, n_heads=5)
     assert scp.losses_.shape == scp.head_scores_.shape == (5,)
     assert scp.chosen_head_ == scp.head_scores_.argmax()

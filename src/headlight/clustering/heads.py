@@ -64,6 +64,12 @@ class LinearHeads(nn.Module):
             self.weight.copy_(self.weight[order])
             self.bias.copy_(self.bias[order])
 
+    def cool(self, temperature: float) -> None:
+        """Divide the logits by `temperature`."""
+        with torch.no_grad():
+            self.weight.div_(temperature)
+            self.bias.div_(temperature)
+
 
 class MLPHead(nn.Module):
     """The paper's head: dim → dim, BatchNorm, ReLU, → clusters.
@@ -106,6 +112,12 @@ class MLPHead(nn.Module):
         with torch.no_grad():
             self.out.weight.copy_(self.out.weight[order])
             self.out.bias.copy_(self.out.bias[order])
+
+    def cool(self, temperature: float) -> None:
+        """Divide the logits by `temperature`."""
+        with torch.no_grad():
+            self.out.weight.div_(temperature)
+            self.out.bias.div_(temperature)
 
 
 def assign(heads: nn.Module, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:

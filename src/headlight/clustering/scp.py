@@ -18,12 +18,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
-from headlight.clustering.heads import Heads, LinearHeads, MLPHead
-from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
+from headlight.clustering.calibration import fit_temperature, likely_accuracy
+from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import Graph, training_rows
+from headlight.clustering.heads import Heads, LinearHeads, MLPHead
+from headlight.clustering.hierarchy import cut, merge_hierarchy
 from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
+from headlight.clustering.number import count_clusters
 from headlight.clustering.pairs import Pairs
-from headlight.clustering.projection import fit_projection, project
+from headlight.clustering.projection import fit_projection, project, sample
+from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
 from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
@@ -42,7 +47,8 @@ class SCP(ClusterMixin, BaseEstimator):
     """Simple Clustering via Pre-trained models: a small head trained on positive pairs.
 
     Arguments:
-        n_clusters: number of clusters K. 1 is allowed, as everywhere in scikit-learn, and trivial.
+        n_clusters: number of clusters K, or "auto": estimated from the neighbour graph. 1 is
+            allowed, as everywhere in scikit-learn, and trivial.
         recipe: "robust", ours: linear heads on directions in which pairs agree, started from
             spectral clustering and k-means, pairs from neighbours and views, agreement weighted
             after TEMI, the head kept that explains the neighbour graph best; or "paper": one MLP
@@ -64,6 +70,14 @@ class SCP(ClusterMixin, BaseEstimator):
     Attributes:
         labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. The same
             as `predict(X)`, bit for bit.
+        n_clusters_: int, K. n_clusters_count_: `ClusterCount`, the estimate with its range and
+            evidence; only where n_clusters is "auto".
+        clusters_hierarchy_: float64 (K − 1, 4), how clusters merge into coarser ones, as SciPy's
+            `linkage`; `merged` cuts it.
+        cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
+        near_duplicates_: int64 (n,), number of the group of near-duplicates a row is in, or −1.
+        temperature_: float, what the head's logits were divided by, so that confidence is near
+            the share of labels that are right, estimated from how far heads agree.
         head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
             mutual information of the clusters of an edge's two ends over the square root of their
             entropy (`headlight.clustering.information`). chosen_head_: int, the highest.
@@ -93,7 +107,7 @@ class SCP(ClusterMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_clusters": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "recipe": [StrOptions(set(RECIPES))],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -109,7 +123,7 @@ class SCP(ClusterMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | str = 8,
         *,
         recipe: str = "robust",
         n_heads: int = 8,
@@ -162,9 +176,15 @@ class SCP(ClusterMixin, BaseEstimator):
         recipe = self._resolved(len(rows))
         self.projection_ = fit_projection(features, self.n_components)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
+        if self.n_clusters == "auto":
+            self.n_clusters_count_ = count_clusters(graph)
+            self.n_clusters_ = self.n_clusters_count_.n_clusters
+        else:
+            self.n_clusters_ = int(self.n_clusters)
+        k = self.n_clusters_
         # Half a cluster at most: on little data ten neighbours reach into every other cluster,
         # and all would end in one.
-        near = max(1, min(self.n_neighbors, len(rows) // (2 * self.n_clusters)))
+        near = max(1, min(self.n_neighbors, len(rows) // (2 * k)))
         pairs = Pairs(
             len(rows),
             features.views,
@@ -172,11 +192,9 @@ class SCP(ClusterMixin, BaseEstimator):
         )
         heads: Heads
         if recipe.head == "mlp":
-            heads = MLPHead(features.dim, self.n_clusters, generator)
+            heads = MLPHead(features.dim, k, generator)
         else:
-            heads = LinearHeads.started(
-                starting_centres(graph, self.n_clusters, self.n_heads, seed)
-            )
+            heads = LinearHeads.started(starting_centres(graph, k, self.n_heads, seed))
         heads.to(device)
 
         def inputs(index: torch.Tensor, view: torch.Tensor | int) -> torch.Tensor:
@@ -211,20 +229,62 @@ class SCP(ClusterMixin, BaseEstimator):
         losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss)
         found = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
         self.losses_ = losses.numpy()
-        self.head_scores_ = np.array(
-            [
-                graph_information(edge_shares(labels, graph.neighbours, self.n_clusters))
-                for labels in found
-            ],
-            dtype=np.float32,
-        )
+        shares = [edge_shares(labels, graph.neighbours, k) for labels in found]
+        self.head_scores_ = np.array([graph_information(one) for one in shares], dtype=np.float32)
         self.chosen_head_ = int(self.head_scores_.argmax())
         self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = heads.pick(self.chosen_head_).cpu().eval()
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
-        self._number_by_size(features)
+        self._describe(features, rows, graph, found, shares)
         return self
+
+    def merged(self, n_clusters: int) -> np.ndarray:
+        """Which of fewer clusters each cluster belongs to, by `clusters_hierarchy_`.
+
+        `scp.merged(5)[scp.labels_]` are the rows' labels among 5 clusters; nothing is fitted.
+
+        Returns:
+            int64 (n_clusters_,), 0 to n_clusters − 1.
+
+        Raises:
+            ValueError: n_clusters is not 1 to n_clusters_.
+        """
+        check_is_fitted(self, "clusters_hierarchy_")
+        return cut(self.clusters_hierarchy_, n_clusters)
+
+    def _describe(
+        self,
+        features: Features,
+        rows: np.ndarray,
+        graph: Graph,
+        found: np.ndarray,
+        shares: list[np.ndarray],
+    ) -> None:
+        """Labels of all rows, and what is to be said of them and of the clusters.
+
+        Arguments:
+            features: all rows; `rows` of them are in the graph.
+            found: int64 (heads, rows), labels by every head. shares: edge shares of each.
+        """
+        k, chosen = self.n_clusters_, self.chosen_head_
+        order = self._number_by_size(features)
+        self._calibrate(features, rows, likely_accuracy(found, chosen, k))
+        self.near_duplicates_ = near_duplicates(
+            features, graph.neighbours, rows, self.projection_.mean
+        )
+        learned = self.labels_[rows]
+        self.cluster_quality_ = cluster_quality(learned, graph.rows[:, 0], found, chosen, k)
+        self.clusters_hierarchy_ = merge_hierarchy(
+            shares[chosen][np.ix_(order, order)], np.bincount(self.labels_, minlength=k)
+        )
+
+    def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
+        """Divides the head's logits by the temperature at which its mean confidence is target."""
+        judged = Features(features.rows(rows[sample(len(rows), JUDGED)]))
+        logits = torch.cat([logits for _, logits in self._logits(judged)])
+        self.temperature_ = fit_temperature(logits, target)
+        self.head_.cool(self.temperature_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Cluster of each row's view 0: int64 (n,).
@@ -263,28 +323,32 @@ class SCP(ClusterMixin, BaseEstimator):
         restore(scp, tensors, metadata)
         return scp
 
-    def _number_by_size(self, features: Features) -> None:
-        """Labels every row, with the largest cluster as cluster 0; warns of empty ones."""
+    def _number_by_size(self, features: Features) -> np.ndarray:
+        """Labels every row, with the largest cluster as cluster 0; warns of empty ones.
+
+        Returns:
+            int64 (n_clusters_,): new cluster i is old cluster order[i].
+        """
         labels = self._labels(features)
-        sizes = np.bincount(labels, minlength=self.n_clusters)
+        sizes = np.bincount(labels, minlength=self.n_clusters_)
         order = np.argsort(-sizes, kind="stable")
         self.head_.reorder(torch.from_numpy(order))
         self.labels_ = np.argsort(order)[labels]
         if (empty := int((sizes == 0).sum())) > 0:
             warnings.warn(
-                f"{empty} of n_clusters={self.n_clusters} clusters are empty; "
+                f"{empty} of n_clusters={self.n_clusters_} clusters are empty; "
                 "fewer clusters may fit the data better.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        return order
 
     def _acceptable(self, X: Any) -> Features:
         """X, where it can be clustered at all."""
         features = Features(X)
-        if features.n < self.n_clusters:
-            raise ValueError(
-                f"X has n_samples={features.n}, fewer than n_clusters={self.n_clusters}."
-            )
+        least = 2 if self.n_clusters == "auto" else int(self.n_clusters)
+        if features.n < least:
+            raise ValueError(f"X has n_samples={features.n}, fewer than n_clusters={least}.")
         if features.n < 2:
             raise ValueError("X has 1 sample; clustering needs at least 2.")
         if RECIPES[self.recipe].pairs == "views" and features.views < 2:
@@ -292,13 +356,11 @@ class SCP(ClusterMixin, BaseEstimator):
                 f'recipe="{self.recipe}" learns from pairs of views and X has one view a row: '
                 'give X of shape (n, views, dim), or recipe="robust".'
             )
-        distinct = count_distinct(features, max(2, self.n_clusters))
+        distinct = count_distinct(features, max(2, least))
         if distinct < 2:
             raise ValueError("X holds the same row throughout: there is nothing to cluster.")
-        if distinct < self.n_clusters:
-            raise ValueError(
-                f"X has {distinct} distinct rows, fewer than n_clusters={self.n_clusters}."
-            )
+        if distinct < least:
+            raise ValueError(f"X has {distinct} distinct rows, fewer than n_clusters={least}.")
         return features
 
     def _resolved(self, n: int) -> Recipe:

@@ -73,25 +73,27 @@ def affinity(graph: Graph) -> sp.csr_matrix:
     return (edges + edges.T) / 2
 
 
-def spectral_vectors(edges: sp.csr_matrix, count: int) -> np.ndarray:
-    """Leading eigenvectors of the normalised graph D^-½ A D^-½: float64 (n, count).
+def spectral_pairs(edges: sp.csr_matrix, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvalues (count,) and vectors (n, count) of D^-½ A D^-½, float64, largest first.
 
     Source: "On Spectral Clustering: Analysis and an algorithm", Ng, Jordan and Weiss, NIPS 2001.
     """
     scale = sp.diags(1 / np.sqrt(np.asarray(edges.sum(axis=1)).ravel() + 1e-12))
     normal = scale @ edges @ scale
     if normal.shape[0] <= max(DENSE, 2 * count):
-        return np.linalg.eigh(normal.toarray())[1][:, ::-1][:, :count]
+        values, vectors = np.linalg.eigh(normal.toarray())
+        return values[::-1][:count], vectors[:, ::-1][:, :count]
     first = np.random.default_rng(0).normal(size=normal.shape[0])
     values, vectors = eigsh(normal, k=count, which="LA", v0=first, tol=1e-4)
-    return vectors[:, np.argsort(-values)]
+    order = np.argsort(-values)
+    return values[order], vectors[:, order]
 
 
 def _spectral(graph: Graph, points: torch.Tensor, n_clusters: int, seed: int) -> list[torch.Tensor]:
     """Centres of the two spectral partitions; none where there are hardly more rows than K."""
     if len(points) <= n_clusters + 1:
         return []
-    vectors = spectral_vectors(affinity(graph), min(n_clusters, MOST_VECTORS))
+    _, vectors = spectral_pairs(affinity(graph), min(n_clusters, MOST_VECTORS))
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     labels = [_k_means(unit.astype(np.float32), n_clusters, seed + i)[1] for i in range(3)]
     labels = [max(labels, key=lambda found: _explains(found, graph, n_clusters))]
@@ -145,7 +147,7 @@ def _k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, 
         max_points_per_centroid=len(rows),
     )
     fitted.train(rows, init_centroids=first)
-    return fitted.centroids, fitted.index.search(rows, 1)[1][:, 0]
+    return np.asarray(fitted.centroids), fitted.index.search(rows, 1)[1][:, 0]
 
 
 def _pivoted(vectors: np.ndarray) -> np.ndarray:

@@ -26,13 +26,16 @@ def to_state(scp: SCP) -> State:
     }
     for name, value in scp.head_.state_dict().items():
         tensors[f"head.{name}"] = value.numpy()
+    tensors["clusters_hierarchy"] = scp.clusters_hierarchy_
     parameters = scp.get_params()
     if not isinstance(scp.random_state, Integral):
         parameters["random_state"] = None  # a generator's state is no setting
     plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in parameters.items()}
     fitted = {
         "n_features_in_": scp.n_features_in_,
+        "n_clusters_": scp.n_clusters_,
         "n_iter_": scp.n_iter_,
+        "temperature_": scp.temperature_,
         "chosen_head_": scp.chosen_head_,
         "loss_": scp.loss_,
         "losses_": [float(loss) for loss in scp.losses_],
@@ -48,13 +51,15 @@ def restore(scp: SCP, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) 
         setattr(scp, name, np.array(fitted.pop(name), dtype=np.float32))
     for name, value in fitted.items():
         setattr(scp, name, value)
+    tensors = dict(tensors)
+    scp.clusters_hierarchy_ = np.array(tensors.pop("clusters_hierarchy"))
     loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
     scp.projection_ = Projection(loaded["projection.mean"], loaded["projection.components"])
     if RECIPES[scp.recipe].head == "mlp":
-        scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters)
+        scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters_)
     else:
         width = scp.projection_.components.shape[1]
-        scp.head_ = LinearHeads(1, width, scp.n_clusters)
+        scp.head_ = LinearHeads(1, width, scp.n_clusters_)
     scp.head_.load_state_dict(
         {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
     )
