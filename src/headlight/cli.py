@@ -30,7 +30,27 @@ Source = Annotated[
     str, typer.Argument(help="Folder, Parquet file with an image column, or: digits.")
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
-Clusters = Annotated[int, typer.Option("-k", "--clusters", help="Number of clusters, at least 2.")]
+
+
+def _clusters(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor auto") from None
+
+
+Clusters = Annotated[
+    Any,
+    typer.Option(
+        "-k",
+        "--clusters",
+        parser=_clusters,
+        metavar="N|auto",
+        help="Number of clusters, at least 2; auto: as many as the features show.",
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option("-o", help="Run folder; ./SOURCE_NAME.headlight if left out.")
 ]
@@ -84,7 +104,7 @@ def _sentence(error: BaseException) -> str:
 @command
 def cluster(
     source: Source,
-    k: Clusters,
+    k: Clusters = "auto",
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
@@ -146,7 +166,7 @@ def embed(
 @command
 def fit(
     run: RunFolder,
-    k: Clusters,
+    k: Clusters = "auto",
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def embed(
 
 def cluster(
     source: str | os.PathLike[str] | ImageSource,
-    n_clusters: int,
+    n_clusters: int | Literal["auto"] = "auto",
     *,
     out: str | os.PathLike[str] | None = None,
     encoder: str = "lite0",
@@ -71,7 +72,7 @@ def cluster(
 
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
-        n_clusters: K, at least 2.
+        n_clusters: K, at least 2, or ``auto``: as many as the features show.
         out: the run folder; ``./SOURCE_NAME.headlight`` if left out.
         encoder: its name.
         views: augmented views an image, beside the plain one.
@@ -93,7 +94,7 @@ def cluster(
     check_clusters(n_clusters)
     if (path / "run.json").exists():
         refuse_other_fit(load_run(path), n_clusters, recipe, seed)
-    if 0 < opened.count < n_clusters:
+    if opened.count:
         check_clusters(n_clusters, opened.count)
     progress = stages("embed") if stages else None
     run, report = embed_run(

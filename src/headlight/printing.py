@@ -63,7 +63,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
     """The table of clusters, and where the report is."""
     rows = run.clusters.to_pylist()
     total = sum(row["size"] for row in rows)
-    table = new_table("cluster", "images", "share", "confidence", "most typical")
+    table = new_table("cluster", "images", "share", "confidence", "quality", "most typical")
     for row in rows[:SHOWN]:
         confidence = row["mean_confidence"]
         table.add_row(
@@ -71,13 +71,18 @@ def show_run(terminal: Terminal, run: Run) -> None:
             f"{row['size']:,}",
             f"{row['size'] / total:.1%}",
             "–" if confidence is None else f"{confidence:.2f}",
+            f"{row['quality']:.2f}",
             _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
         )
     terminal.table(table)
     if len(rows) > SHOWN:
         terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
     page = (run.path / "report.html").resolve()
-    terminal.result(f"{total:,} images in {len(rows)} clusters: {run.path}")
+    found = ""
+    if run.info["fit"]["asked"] == "auto":
+        low, high = run.info["fit"]["n_clusters_range"]
+        found = f" (-k auto; {low} to {high} likely)"
+    terminal.result(f"{total:,} images in {len(rows)} clusters{found}: {run.path}")
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
 

@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.estimator_checks import check_estimator
 
 from headlight.clustering import SCP
+from headlight.evaluation import clustering_accuracy
 
 
 def fit(X, n_clusters=4, **settings):
@@ -333,3 +334,33 @@ def test_a_missing_gpu_is_said_and_auto_does_without(make_blobs):
     with pytest.raises(ValueError, match="device='cuda'"):
         fit(X, device="cuda")
     assert equal(fit(X, n_epochs=5, device="auto"), fit(X, n_epochs=5))
+
+
+def test_mean_confidence_is_near_the_share_of_labels_that_are_right():
+    digits = load_digits()
+    scp = SCP(10, random_state=0).fit(digits.data)
+    right = clustering_accuracy(digits.target, scp.labels_)
+    confident = scp.predict_proba(digits.data).max(axis=1).mean()
+    scp.head_.cool(1 / scp.temperature_)
+    before = scp.predict_proba(digits.data).max(axis=1).mean()
+    assert scp.temperature_ >= 1
+    assert abs(confident - right) < 0.12
+    assert abs(confident - right) <= abs(before - right)
+
+
+def test_copies_of_a_row_are_a_group_of_near_duplicates(make_blobs):
+    X, _ = make_blobs([60] * 4)
+    X[11] = X[5]
+    groups = fit(X).near_duplicates_
+    assert groups[5] == groups[11] >= 0
+    assert (groups < 0).sum() > 200
+
+
+def test_quality_tells_a_tight_cluster_from_a_loose_one():
+    rng = np.random.default_rng(0)
+    centres = 4 * rng.normal(size=(3, 30))
+    labels = np.repeat([0, 1, 2], [300, 200, 100])
+    spread = np.array([0.5, 0.5, 3.0])
+    scp = fit(centres[labels] + spread[labels, None] * rng.normal(size=(600, 30)), 3, n_heads=8)
+    loose = np.bincount(scp.labels_[labels == 2]).argmax()
+    assert scp.cluster_quality_.cohesion.argmin() == loose

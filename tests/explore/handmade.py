@@ -90,6 +90,7 @@ def handmade_run(
             "images": len(rows),
             "loss": -1.5,
             "n_clusters": len(clusters),
+            "asked": len(clusters),
             "recipe": "robust",
             "seed": 7,
         },

@@ -28,7 +28,10 @@ def test_assignments_tell_all_of_every_image(fitted: Run) -> None:
     table = pq.read_table(fitted.path / "assignments.parquet")
     assert table["path"].to_pylist() == [ref.path for ref in fitted.source]
     assert table.schema.field("cluster").type == pa.int32()
+    groups = table["duplicates"]
+    assert groups.type == pa.int32()
     columns = {name: table[name].to_numpy() for name in table.column_names[1:]}
+    del columns["duplicates"]
     assert set(columns) == {
         "cluster", "confidence", "second", "margin", "outlier_score", "map_x", "map_y",
     }  # fmt: skip
@@ -53,6 +56,9 @@ def test_clusters_table_agrees_with_the_assignments(fitted: Run) -> None:
     assert sizes == sorted(sizes, reverse=True)
     for row in clusters:
         assert {assigned[path] for path in row["prototypes"]} == {row["cluster"]}
+        assert all(
+            0 <= row[name] <= 1 for name in ("quality", "cohesion", "separation", "stability")
+        )
         assert sorted(row["nearest"]) == [k for k in range(3) if k != row["cluster"]]
 
 

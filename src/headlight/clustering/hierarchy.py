@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
+# Breaks ties between clusters without any edge between them, and does no more.
+LITTLE = 1e-6
 
-def merge_hierarchy(shares: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+
+def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Average linkage of clusters by the density of graph edges between them.
 
     The two clusters merge between which an edge is likeliest, compared with edges drawn at
-    random: J_ab / (q_a q_b). For a merged cluster that is the mean of its parts', weighted by
-    their edges, so that later merges are never closer than earlier ones.
+    random: J_ab / (q_a q_b); where there are no edges, the two with the nearest centres. For a
+    merged cluster both are the mean of its parts', weighted by their edges, so that later merges
+    are never closer than earlier ones.
 
     Arguments:
         shares: float64 (K, K), of `headlight.clustering.information.edge_shares`.
-        sizes: int (K,), rows of each cluster.
+        centres: float (K, dim), of length 1.
 
     Returns:
         float64 (K − 1, 4), as SciPy's `linkage`: the two merged (K + i is what merge i made),
-        their distance 1 / (1 + density), and the rows of both.
+        their distance 1 / (1 + density), and the number of clusters in both.
     """
     k = len(shares)
-    joint = shares.astype(np.float64).copy()
-    ends = np.maximum(joint.sum(axis=1), 1e-12)
-    name, rows = np.arange(k), sizes.astype(np.float64).copy()
+    weight = np.maximum(shares.sum(axis=1), 1e-12)
+    density = shares / np.outer(weight, weight) + LITTLE * (1 + centres @ centres.T)
+    np.fill_diagonal(density, -np.inf)
+    name, leaves = np.arange(k), np.ones(k)
     merges = np.empty((k - 1, 4))
     alive = np.arange(k)
     for step in range(k - 1):
-        density = joint[np.ix_(alive, alive)] / np.outer(ends[alive], ends[alive])
-        np.fill_diagonal(density, -1)
-        i, j = sorted(np.unravel_index(density.argmax(), density.shape))
+        among = density[np.ix_(alive, alive)]
+        i, j = sorted(np.unravel_index(among.argmax(), among.shape))
         a, b = alive[i], alive[j]
-        rows[a] += rows[b]
-        merges[step] = [*sorted((name[a], name[b])), 1 / (1 + density[i, j]), rows[a]]
-        joint[a] += joint[b]
-        joint[:, a] += joint[:, b]
-        ends[a] += ends[b]
+        leaves[a] += leaves[b]
+        merges[step] = [*sorted((name[a], name[b])), 1 / (1 + among[i, j]), leaves[a]]
+        both = (weight[a] * density[a] + weight[b] * density[b]) / (weight[a] + weight[b])
+        density[a], density[:, a] = both, both
+        density[a, a] = -np.inf
+        weight[a] += weight[b]
         name[a] = k + step
         alive = np.delete(alive, j)
     return merges

@@ -30,7 +30,7 @@ from headlight.clustering.pairs import Pairs
 from headlight.clustering.projection import fit_projection, project, sample
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
-from headlight.clustering.starts import starting_centres
+from headlight.clustering.starts import centres_of, starting_centres
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.training import Batch, hard_labels, judge, train
 from headlight.clustering.validation import Features, count_distinct, require_finite
@@ -276,14 +276,16 @@ class SCP(ClusterMixin, BaseEstimator):
         learned = self.labels_[rows]
         self.cluster_quality_ = cluster_quality(learned, graph.rows[:, 0], found, chosen, k)
         self.clusters_hierarchy_ = merge_hierarchy(
-            shares[chosen][np.ix_(order, order)], np.bincount(self.labels_, minlength=k)
+            shares[chosen][np.ix_(order, order)],
+            centres_of(graph.rows[:, 0].float(), learned, k).numpy(),
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
         """Divides the head's logits by the temperature at which its mean confidence is target."""
         judged = Features(features.rows(rows[sample(len(rows), JUDGED)]))
         logits = torch.cat([logits for _, logits in self._logits(judged)])
-        self.temperature_ = fit_temperature(logits, target)
+        # Agreement errs upwards: it may take confidence away, and never adds any.
+        self.temperature_ = max(1.0, fit_temperature(logits, target))
         self.head_.cool(self.temperature_)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 import torch
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import kmeans_plusplus
 
@@ -76,10 +77,30 @@ def affinity(graph: Graph) -> sp.csr_matrix:
 def spectral_pairs(edges: sp.csr_matrix, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenvalues (count,) and vectors (n, count) of D^-½ A D^-½, float64, largest first.
 
+    Each connected part of the graph is solved alone: together they share the eigenvalue 1, of
+    which Lanczos finds only some copies.
     Source: "On Spectral Clustering: Analysis and an algorithm", Ng, Jordan and Weiss, NIPS 2001.
     """
     scale = sp.diags(1 / np.sqrt(np.asarray(edges.sum(axis=1)).ravel() + 1e-12))
-    normal = scale @ edges @ scale
+    normal = (scale @ edges @ scale).tocsr()
+    n_parts, part = connected_components(normal, directed=False)
+    found = []
+    for number in range(n_parts):
+        rows = np.flatnonzero(part == number)
+        block = normal if n_parts == 1 else normal[rows][:, rows]
+        found.append((rows, *_leading_pairs(block, min(count, len(rows)))))
+    every = np.concatenate([values for _, values, _ in found])
+    kept = np.argsort(-every, kind="stable")[:count]
+    vectors = np.zeros((normal.shape[0], len(kept)))
+    first = 0
+    for rows, values, block_vectors in found:
+        here = np.flatnonzero((kept >= first) & (kept < first + len(values)))
+        vectors[np.ix_(rows, here)] = block_vectors[:, kept[here] - first]
+        first += len(values)
+    return every[kept], vectors
+
+
+def _leading_pairs(normal: sp.csr_matrix, count: int) -> tuple[np.ndarray, np.ndarray]:
     if normal.shape[0] <= max(DENSE, 2 * count):
         values, vectors = np.linalg.eigh(normal.toarray())
         return values[::-1][:count], vectors[:, ::-1][:, :count]
@@ -99,7 +120,7 @@ def _spectral(graph: Graph, points: torch.Tensor, n_clusters: int, seed: int) ->
     labels = [max(labels, key=lambda found: _explains(found, graph, n_clusters))]
     if vectors.shape[1] == n_clusters:
         labels.append(_pivoted(vectors))
-    return [_centres(points, found, n_clusters) for found in labels]
+    return [centres_of(points, found, n_clusters) for found in labels]
 
 
 def _best(shares: list[np.ndarray], wanted: int) -> list[int]:
@@ -164,7 +185,8 @@ def _pivoted(vectors: np.ndarray) -> np.ndarray:
     return np.abs(vectors @ (u @ vt)).argmax(axis=1)
 
 
-def _centres(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
+def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
+    """Mean direction of each cluster's rows: float32 (K, dim), of length 1; 0 if it has none."""
     sums = torch.zeros(n_clusters, points.shape[1])
     sums.index_add_(0, torch.from_numpy(labels).long(), points)
     return torch.nn.functional.normalize(sums, dim=1)

@@ -241,7 +241,7 @@ def _figures(run: Run) -> list[Figure]:
 
 def _command(info: dict[str, Any]) -> str:
     encoder, fit = info["encoder"], info["fit"]
-    words = ["headlight", "cluster", info["source"]["uri"], "-k", fit["n_clusters"]]
+    words = ["headlight", "cluster", info["source"]["uri"], "-k", fit["asked"]]
     words += ["--encoder", encoder["encoder"], "--views", encoder["views"]]
     words += ["--recipe", fit["recipe"], "--seed", fit["seed"], "-o", "NEW_RUN"]
     return shlex.join(str(word) for word in words)
@@ -256,7 +256,7 @@ def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Weights, hash", encoder["weights"]),
         ("Engine", encoder["engine"]),
         ("Augmented views", str(encoder["views"])),
-        ("Clusters asked for", str(fit["n_clusters"])),
+        ("Clusters asked for", _asked(fit)),
         ("Recipe", fit["recipe"]),
         ("Seed", str(fit["seed"])),
         ("Loss", f"{fit['loss']:.4f}"),
@@ -264,6 +264,14 @@ def _settings(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Made", created),
         ("Versions", ", ".join(f"{name} {v}" for name, v in info["versions"].items())),
     ]
+
+
+def _asked(fit: dict[str, Any]) -> str:
+    asked = fit.get("asked", fit["n_clusters"])
+    if asked != "auto":
+        return str(asked)
+    low, high = fit["n_clusters_range"]
+    return f"auto: {fit['n_clusters']} found, {low} to {high} likely"
 
 
 def _percent(value: float, digits: int = 0) -> str:

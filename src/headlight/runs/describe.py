@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+if TYPE_CHECKING:
+    from headlight.clustering.quality import ClusterQuality
+
 PROTOTYPES = 12
 NEAREST = 3
 CHUNK = 4096
+QUALITIES = ("quality", "cohesion", "separation", "stability")
 
 
 def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
@@ -37,7 +42,11 @@ def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def assignments_table(
-    paths: pa.Array, features: np.ndarray, probabilities: np.ndarray, outliers: np.ndarray
+    paths: pa.Array,
+    features: np.ndarray,
+    probabilities: np.ndarray,
+    outliers: np.ndarray,
+    duplicates: np.ndarray,
 ) -> pa.Table:
     """``assignments.parquet``: DESIGN of the run folder, one row an image.
 
@@ -46,9 +55,11 @@ def assignments_table(
         features: (n, 1 + views, dim); view 0 is used.
         probabilities: (n, clusters).
         outliers: (n,) outlier scores.
+        duplicates: (n,) groups of near-duplicates, −1 for none.
 
     Returns:
-        Columns path, cluster, confidence, second, margin, outlier_score, map_x, map_y. The map is
+        Columns path, cluster, confidence, second, margin, outlier_score, duplicates
+        (number of a group of near-duplicates, null for none), map_x, map_y. The map is
         the plane that spreads the cluster centres most (their first two principal axes).
     """
     columns = assignment_columns(probabilities)
@@ -58,25 +69,30 @@ def assignments_table(
         "path": paths,
         **columns,
         "outlier_score": outliers.astype(np.float32),
+        "duplicates": pa.array(duplicates.astype(np.int32), mask=duplicates < 0),
         "map_x": x,
         "map_y": y,
     }
     return pa.table(data)
 
 
-def clusters_table(assignments: pa.Table, features: np.ndarray, n_clusters: int) -> pa.Table:
+def clusters_table(
+    assignments: pa.Table, features: np.ndarray, quality: ClusterQuality
+) -> pa.Table:
     """``clusters.parquet``: one row a cluster.
 
     Arguments:
         assignments: of `assignments_table`, rows as in ``features``.
         features: (n, 1 + views, dim).
-        n_clusters: K.
+        quality: of each of the K clusters.
 
     Returns:
-        Columns cluster, name, size, mean_confidence (null if empty), prototypes (paths of the
+        Columns cluster, name, size, mean_confidence (null if empty), quality, cohesion, separation,
+        stability (0 to 1, see `headlight.clustering.quality`), prototypes (paths of the
         images nearest to the cluster's centre, nearest first), nearest (clusters with the most
         similar centres).
     """
+    n_clusters = len(quality.quality)
     cluster = assignments["cluster"].to_numpy()
     confidence = assignments["confidence"].to_numpy()
     paths = assignments["path"]
@@ -98,6 +114,7 @@ def clusters_table(assignments: pa.Table, features: np.ndarray, n_clusters: int)
                 "name": f"cluster-{k:0{width}d}",
                 "size": len(members),
                 "mean_confidence": float(confidence[members].mean()) if len(members) else None,
+                **{name: float(getattr(quality, name)[k]) for name in QUALITIES},
                 "prototypes": [paths[int(i)].as_py() for i in typical],
                 "nearest": near if len(members) else [],
             }
@@ -108,6 +125,7 @@ def clusters_table(assignments: pa.Table, features: np.ndarray, n_clusters: int)
             ("name", pa.string()),
             ("size", pa.int64()),
             ("mean_confidence", pa.float32()),
+            *((name, pa.float32()) for name in QUALITIES),
             ("prototypes", pa.list_(pa.string())),
             ("nearest", pa.list_(pa.int32())),
         ]

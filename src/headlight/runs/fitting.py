@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from headlight.errors import HeadlightError
 from headlight.features import Progress
@@ -14,13 +12,17 @@ from headlight.runs.files import write_json, write_table
 from headlight.runs.model import save_model
 from headlight.runs.run import Run, load_run, locked
 
+Clusters = int | Literal["auto"]
 
-def check_clusters(n_clusters: int, images: int | None = None) -> None:
-    """Refuses a number of clusters that can't be, before any work is done.
+
+def check_clusters(n_clusters: Clusters, images: int | None = None) -> None:
+    """Refuses a number of clusters that can't be, before any work is done; ``auto`` needs 2 images.
 
     Raises:
         HeadlightError: fewer than 2, or more than there are images.
     """
+    if n_clusters == "auto":
+        n_clusters = 2
     if n_clusters < 2:
         raise HeadlightError(f"-k {n_clusters}: give 2 clusters or more")
     if images is not None and images < n_clusters:
@@ -31,7 +33,7 @@ def check_clusters(n_clusters: int, images: int | None = None) -> None:
 
 def fit_run(
     run: Run,
-    n_clusters: int,
+    n_clusters: Clusters = "auto",
     *,
     recipe: str = "robust",
     seed: int = 0,
@@ -42,7 +44,7 @@ def fit_run(
 
     Arguments:
         run: holds the features.
-        n_clusters: K, at least 2.
+        n_clusters: K, at least 2, or ``auto``: as many as the features show.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of everything random in training.
         device: where to train.
@@ -57,7 +59,7 @@ def fit_run(
     from headlight.clustering import SCP
 
     check_clusters(n_clusters, run.info["source"]["images"])
-    settings: dict[str, Any] = {"n_clusters": n_clusters, "recipe": recipe, "seed": seed}
+    settings: dict[str, Any] = {"asked": n_clusters, "recipe": recipe, "seed": seed}
     with locked(run.path):
         paths, features = run.features.load()
         scp = SCP(n_clusters, recipe=recipe, random_state=seed, device=device)
@@ -68,22 +70,32 @@ def fit_run(
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
         probabilities = scp.predict_proba(features)
-        outliers = np.asarray(scp.outlier_scores_)
-        assignments = assignments_table(paths, features, probabilities, outliers)
-        clusters = clusters_table(assignments, features, n_clusters)
+        assignments = assignments_table(
+            paths, features, probabilities, scp.outlier_scores_, scp.near_duplicates_
+        )
+        clusters = clusters_table(assignments, features, scp.cluster_quality_)
         fit = save_model(run.path / "model.safetensors", scp)
         write_table(run.path / "assignments.parquet", assignments, fit)
         write_table(run.path / "clusters.parquet", clusters, fit)
         confidence = float(assignments["confidence"].to_numpy().mean())
         info = load_run(run.path).info
         info["fit"] = {"id": fit, "images": len(features), "loss": float(scp.loss_), **settings}
+        info["fit"]["n_clusters"] = scp.n_clusters_
+        if n_clusters == "auto":
+            count = scp.n_clusters_count_
+            info["fit"]["n_clusters_range"] = [count.low, count.high]
+            info["fit"]["n_clusters_curve"] = [round(float(value), 4) for value in count.curve]
         info["timings"] = info.get("timings", {}) | {"fit": {"seconds": round(seconds, 2)}}
-        info["scores"] = {"mean_confidence": round(confidence, 4)}
+        information = float(scp.head_scores_[scp.chosen_head_])
+        info["scores"] = {
+            "mean_confidence": round(confidence, 4),
+            "graph_information": round(information, 4),
+        }
         write_json(run.path / "run.json", info)  # last: from here on the new fit counts
     return load_run(run.path)
 
 
-def refuse_other_fit(run: Run, n_clusters: int, recipe: str, seed: int) -> None:
+def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
     """Keeps `cluster` from replacing a clustering made with other settings.
 
     Raises:
@@ -91,11 +103,13 @@ def refuse_other_fit(run: Run, n_clusters: int, recipe: str, seed: int) -> None:
     """
     if not run.fitted:
         return
-    wanted = {"n_clusters": n_clusters, "recipe": recipe, "seed": seed}
     fit = run.info["fit"]
-    other = [
-        f"{name} {fit[name]}, not {value}" for name, value in wanted.items() if fit[name] != value
-    ]
+    wanted = {
+        "clusters": (fit["asked"], n_clusters),
+        "recipe": (fit["recipe"], recipe),
+        "seed": (fit["seed"], seed),
+    }
+    other = [f"{name} {had}, not {new}" for name, (had, new) in wanted.items() if had != new]
     if other:
         raise HeadlightError(
             f"{run.path} already holds clusters with {'; '.join(other)}: "
