@@ -55,7 +55,7 @@ def test_cluster_again_resumes_and_other_settings_are_refused(photos: Path, tmp_
     again = headlight.cluster(photos, 3, **settings, on_embedded=seen.append)
     assert (seen[0].kept, seen[0].added) == (36, 0)
     assert again.assignments.equals(first)
-    with pytest.raises(headlight.HeadlightError, match=r"n_clusters 3, not 4.*headlight fit"):
+    with pytest.raises(headlight.HeadlightError, match=r"-k 3, not 4.*headlight fit"):
         headlight.cluster(photos, 4, **settings)
     assert headlight.load_run(settings["out"]).assignments.equals(first)
 

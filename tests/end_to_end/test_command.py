@@ -64,6 +64,23 @@ def test_from_folder_to_clusters_labels_predictions_and_files(photos: Path, tmp_
     headlight("report", run, cwd=tmp_path)
 
 
+def test_without_k_the_number_of_clusters_is_found(photos: Path, tmp_path: Path) -> None:
+    result = json.loads(headlight("cluster", photos, "--views", 1, "--json", cwd=tmp_path).stdout)
+    fit = result["fit"]
+    low, high = fit["n_clusters_range"]
+    assert fit["asked"] == "auto"
+    assert low <= 3 <= high
+    assert low <= fit["n_clusters"] == len(result["clusters"]) <= high
+    assert fit["n_clusters_curve"] == sorted(fit["n_clusters_curve"], reverse=True)
+    again = headlight("cluster", photos, "--views", 1, cwd=tmp_path)
+    assert f"(-k auto; {low} to {high} likely)" in again.stdout
+    page = (tmp_path / "photos.headlight" / "report.html").read_text("utf-8")
+    assert f"auto: {fit['n_clusters']} found, {low} to {high} likely" in page
+    refused = headlight("cluster", photos, "-k", 3, "--views", 1, cwd=tmp_path, code=1)
+    assert "-k auto, not 3" in sentence(refused)
+    headlight("cluster", photos, "-k", "many", cwd=tmp_path, code=2)
+
+
 def test_encoders_are_listed(tmp_path: Path) -> None:
     assert "lite0" in headlight("encoders", cwd=tmp_path).stdout
     listed = json.loads(headlight("encoders", "--json", cwd=tmp_path).stdout)
@@ -90,7 +107,7 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
         (["cluster", photos, "-k", 3, "-o", "file"], "is a file, not a run folder"),
         (["cluster", photos, "-k", 3, "-o", photos], "is not a run of headlight"),
         (["cluster", photos, "-k", 3, "-o", "/proc/x.headlight"], "can't be read or written"),
-        (["cluster", fitted.source.uri, "-k", 4, "--views", 1, "-o", run], "n_clusters 3, not 4"),
+        (["cluster", fitted.source.uri, "-k", 4, "--views", 1, "-o", run], "-k 3, not 4"),
         (["cluster", photos, "-k", 3, "--views", 1, "-o", run], "choose another -o"),
         (["fit", "nowhere", "-k", 3], "no such run folder"),
         (["evaluate", run, "--labels", "gone.csv"], "no such file"),

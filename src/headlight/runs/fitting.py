@@ -105,7 +105,7 @@ def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> 
         return
     fit = run.info["fit"]
     wanted = {
-        "clusters": (fit["asked"], n_clusters),
+        "-k": (fit.get("asked", fit["n_clusters"]), n_clusters),
         "recipe": (fit["recipe"], recipe),
         "seed": (fit["seed"], seed),
     }
