@@ -2,7 +2,7 @@
 
     python -m benchmarks.fit [--features X.npy] [--clusters 10] [--rounds 3]
 
-Both run in turn in one process. k-means is given its 200-d projection for nothing and every row;
+Both run in turn in one process. k-means is given its projection for nothing and every row;
 SCP pays for its own projection and neighbours, and sees all views. Memory is measured in a process
 of its own that only loads the features and fits.
 """
