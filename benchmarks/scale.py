@@ -4,9 +4,8 @@
 
 The features are made up: a cluster is a low-dimensional subspace through a centre of its own, plus
 noise; sizes of clusters differ. Each size is fitted in a fresh process, on the first rows of one
-file. What is measured there: seconds of `fit`, and memory in two ways. *Anonymous* is the growth of
-memory that belongs to the process alone (RssAnon, sampled): what the fit costs. *Resident* also
-counts pages of the memory map, which the system takes back when it needs them.
+file. What is measured there: seconds of `fit`, and the growth of memory that belongs to the process
+alone (RssAnon, sampled). Pages of the memory map don't count: the system takes them back.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from headlight.clustering import SCP  # isort: skip
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -112,19 +110,16 @@ def fit(folder: Path, n: int, n_clusters: int) -> dict[str, Any]:
     features = np.load(folder / "x.npy", mmap_mode="r")
     # A tiny fit first: what libraries set up once is not what grows with the data.
     SCP(2, n_heads=1, n_epochs=1, random_state=0).fit(np.array(features[:200]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with AnonymousPeak() as peak:
         start = time.perf_counter()
         scp = SCP(n_clusters, random_state=0).fit(features[:n])
         seconds = time.perf_counter() - start
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     return {
         "n": n,
         "dim": features.shape[1],
         "n_clusters": n_clusters,
         "seconds": seconds,
         "anonymous_mib": peak.growth / MIB,
-        "resident_mib": resident / MIB,
         "input_mib": n * features.shape[1] * features.itemsize / MIB,
     } | score(np.load(folder / "y.npy")[:n], scp.labels_)
 
@@ -141,17 +136,15 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Growth with the number of images\n",
         f"`python -m benchmarks.scale`: `SCP(n_clusters={first['n_clusters']}).fit` on made-up "
-        f"features, {first['dim']} × float16, one view, from a memory map. Anonymous memory is "
-        "what the fit adds to the process; resident memory also counts pages of the map, which "
-        "the system takes back when it needs them. ACC and NMI only tell that it worked.\n",
+        f"features, {first['dim']} × float16, one view, from a memory map. Memory is "
+        "what the fit adds to the process, pages of the map left out. ACC and NMI only tell that it worked.\n",
         f"Machine: {first['machine']}\n",
-        "| images | seconds | µs an image | anonymous, MiB | resident, MiB | input, MiB | ACC "
-        "| NMI |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| images | seconds | µs an image | memory, MiB | input, MiB | ACC | NMI |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
         f"| {row['n']:,} | {row['seconds']:.1f} | {1e6 * row['seconds'] / row['n']:.0f} "
-        f"| {row['anonymous_mib']:.0f} | {row['resident_mib']:.0f} | {row['input_mib']:.0f} "
+        f"| {row['anonymous_mib']:.0f} | {row['input_mib']:.0f} "
         f"| {row['acc']:.3f} | {row['nmi']:.3f} |"
         for row in rows
     ]
@@ -176,8 +169,7 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
     left.plot(n, [row["seconds"] for row in rows], "o-", label="SCP.fit")
     left.plot(n, rows[-1]["seconds"] * n / n[-1], ":", color="grey", label="linear")
     left.set(xscale="log", yscale="log", xlabel="images", ylabel="seconds")
-    right.plot(n, [row["anonymous_mib"] for row in rows], "o-", label="anonymous")
-    right.plot(n, [row["resident_mib"] for row in rows], "s--", label="resident")
+    right.plot(n, [row["anonymous_mib"] for row in rows], "o-", label="SCP.fit adds")
     right.plot(n, [row["input_mib"] for row in rows], ":", color="grey", label="input (linear)")
     right.set(xscale="log", yscale="log", xlabel="images", ylabel="MiB")
     for axis in (left, right):
