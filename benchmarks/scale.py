@@ -137,7 +137,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "# Growth with the number of images\n",
         f"`python -m benchmarks.scale`: `SCP(n_clusters={first['n_clusters']}).fit` on made-up "
         f"features, {first['dim']} × float16, one view, from a memory map. Memory is "
-        "what the fit adds to the process, pages of the map left out. ACC and NMI only tell that it worked.\n",
+        "what the fit adds to the process, pages of the map left out. ACC and NMI only tell that "
+        "it worked.\n",
         f"Machine: {first['machine']}\n",
         "| images | seconds | µs an image | memory, MiB | input, MiB | ACC | NMI |",
         "| --- | --- | --- | --- | --- | --- | --- |",
