@@ -50,6 +50,8 @@ def entrant(name):
 @pytest.mark.parametrize("views", [1, 2])
 def test_method_finds_blobs_the_same_way_each_time(name, views, quick, make_blobs):
     method = entrant(name)
+    if ("one", "several")[views - 1] not in getattr(method, "VIEWS", ("one",)):
+        pytest.skip(f"{name} is not run with {views} view(s)")
     features, classes = make_blobs(views=views)
     fitted = method.fit(features, 4, 0)
     assert fitted.labels.shape == (240,)
@@ -65,7 +67,7 @@ def test_method_finds_blobs_the_same_way_each_time(name, views, quick, make_blob
 
 @pytest.mark.parametrize("name", sorted(PREDICTS))
 def test_prediction_puts_new_points_with_the_old(name, quick, make_blobs):
-    features, classes = make_blobs(n=360)
+    features, classes = make_blobs(n=360, views=2)
     fitted = entrant(name).fit(features[:240], 4, 0)
     together = np.concatenate([fitted.labels, fitted.predict(features[240:])])
     assert clustering_accuracy(classes, together) >= 0.98

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import eigsh
+from scipy.sparse import csr_array
 
 from benchmarks.methods.base import Fitted, Space, k_means_plus_plus, nearest
+from headlight.clustering.starts import spectral_pairs
 
 NAME = "spectral"
 N_NEIGHBORS = 15
@@ -20,12 +20,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     """
     points = Space(features, seed).points()
     graph = neighbour_graph(points, N_NEIGHBORS)
-    root = diags_array(1 / np.sqrt(graph.sum(axis=1)))
-    # Plus the identity: all eigenvalues are then positive, and "largest" is what we mean.
-    operator = root @ graph @ root + diags_array(np.ones(len(points)))
-    start = np.random.default_rng(seed).standard_normal(len(points))
-    k = min(n_clusters, len(points) - 1)
-    _, vectors = eigsh(operator, k=k, which="LA", v0=start, tol=1e-4, ncv=max(2 * k + 1, 40))
+    _, vectors = spectral_pairs(graph, min(n_clusters, len(points) - 1))
     rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     labels, _ = k_means_plus_plus(rows, n_clusters, seed)
     return Fitted(labels)

@@ -7,8 +7,9 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from headlight.clustering.validation import CHUNK, Features
+from headlight.clustering.validation import Features
 
+CHUNK = 1024
 # Neighbours compared. Groups may be larger: they are connected through one another.
 COMPARED = 5
 # Cosine of centred features. With the embedded encoder, 200 photographs of Caltech-101 and 100
@@ -64,16 +65,14 @@ def _alike(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of positions in `rows` whose cosine is at least `threshold`: two int64 (pairs,)."""
     found: list[np.ndarray] = [np.empty((0, 2), dtype=np.int64)]
-    size = max(1, CHUNK // (near.shape[1] + 1))  # neighbours come on top: a chunk of rows in all
-    for start in range(0, len(rows), size):
-        picked = near[start : start + size]
-        centred = _unit(features.rows(rows[start : start + size]) - mean)
-        others, place = np.unique(picked, return_inverse=True)
-        towards = _unit(features.rows(rows[others]) - mean)[place.reshape(picked.shape)]
-        cosine = torch.einsum("rd,rkd->rk", centred, towards)
-        # Rounding may leave the cosine of two equal rows a little below 1.
-        row, column = (cosine >= threshold - 1e-5).numpy().nonzero()
-        found.append(np.stack([start + row, picked[row, column]], axis=1))
+    # Chunks of one size: buffers of many sizes would leave memory in pieces that none fits again.
+    for start in range(0, len(rows), CHUNK):
+        centred = _unit(features.rows(rows[start : start + CHUNK]) - mean)
+        for other in near[start : start + CHUNK].T:
+            cosine = (centred * _unit(features.rows(rows[other]) - mean)).sum(dim=1)
+            # Rounding may leave the cosine of two equal rows a little below 1.
+            row = (cosine >= threshold - 1e-5).numpy().nonzero()[0]
+            found.append(np.stack([start + row, other[row]], axis=1))
     pairs = np.concatenate(found)
     return pairs[:, 0], pairs[:, 1]
 

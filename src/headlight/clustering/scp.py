@@ -41,6 +41,8 @@ BLOCK = 256
 # `losses_` are means over at most this many pairs.
 JUDGED = 20_000
 JUDGED_BATCH = 2048
+# Rows that the temperature is fitted on, read as float32.
+COOLED = 4096
 
 
 class SCP(ClusterMixin, BaseEstimator):
@@ -277,12 +279,12 @@ class SCP(ClusterMixin, BaseEstimator):
         self.cluster_quality_ = cluster_quality(learned, graph.rows[:, 0], found, chosen, k)
         self.clusters_hierarchy_ = merge_hierarchy(
             shares[chosen][np.ix_(order, order)],
-            centres_of(graph.rows[:, 0].float(), learned, k).numpy(),
+            centres_of(graph.rows[:, 0], learned, k).numpy(),
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
         """Divides the head's logits by the temperature at which its mean confidence is target."""
-        judged = Features(features.rows(rows[sample(len(rows), JUDGED)]))
+        judged = Features(features.rows(rows[sample(len(rows), COOLED)]))
         logits = torch.cat([logits for _, logits in self._logits(judged)])
         # Agreement errs upwards: it may take confidence away, and never adds any.
         self.temperature_ = max(1.0, fit_temperature(logits, target))

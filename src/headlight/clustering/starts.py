@@ -23,6 +23,7 @@ SMALL = 4_000
 MOST_TRIED = 36
 WORK = 1_200
 SEEDS = 2**31 - 1
+CHUNK = 4096
 
 
 def starting_centres(graph: Graph, n_clusters: int, n_starts: int, seed: int) -> torch.Tensor:
@@ -188,5 +189,7 @@ def _pivoted(vectors: np.ndarray) -> np.ndarray:
 def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
     """Mean direction of each cluster's rows: float32 (K, dim), of length 1; 0 if it has none."""
     sums = torch.zeros(n_clusters, points.shape[1])
-    sums.index_add_(0, torch.from_numpy(labels).long(), points)
+    for start in range(0, len(points), CHUNK):
+        part = slice(start, start + CHUNK)
+        sums.index_add_(0, torch.from_numpy(labels[part]).long(), points[part].float())
     return torch.nn.functional.normalize(sums, dim=1)
