@@ -241,7 +241,13 @@ def _figures(run: Run) -> list[Figure]:
 
 def _command(info: dict[str, Any]) -> str:
     encoder, fit = info["encoder"], info["fit"]
-    words = ["headlight", "cluster", info["source"]["uri"], "-k", fit["asked"]]
+    words = [
+        "headlight",
+        "cluster",
+        info["source"]["uri"],
+        "-k",
+        fit.get("asked", fit["n_clusters"]),
+    ]
     words += ["--encoder", encoder["encoder"], "--views", encoder["views"]]
     words += ["--recipe", fit["recipe"], "--seed", fit["seed"], "-o", "NEW_RUN"]
     return shlex.join(str(word) for word in words)
