@@ -64,18 +64,20 @@ def _alike(
     features: Features, near: np.ndarray, rows: np.ndarray, mean: torch.Tensor, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of positions in `rows` whose cosine is at least `threshold`: two int64 (pairs,)."""
-    found: list[np.ndarray] = [np.empty((0, 2), dtype=np.int64)]
-    # Chunks of one size: buffers of many sizes would leave memory in pieces that none fits again.
+    # Written into one array: small results kept between large chunks would leave memory in pieces.
+    cosines = np.empty(near.shape, dtype=np.float32)
     for start in range(0, len(rows), CHUNK):
-        centred = _unit(features.rows(rows[start : start + CHUNK]) - mean)
-        for other in near[start : start + CHUNK].T:
-            cosine = (centred * _unit(features.rows(rows[other]) - mean)).sum(dim=1)
-            # Rounding may leave the cosine of two equal rows a little below 1.
-            row = (cosine >= threshold - 1e-5).numpy().nonzero()[0]
-            found.append(np.stack([start + row, other[row]], axis=1))
-    pairs = np.concatenate(found)
-    return pairs[:, 0], pairs[:, 1]
+        part = slice(start, start + CHUNK)
+        centred = _centred(features, rows[part], mean)
+        for j, other in enumerate(near[part].T):
+            alike = torch.linalg.vecdot(centred, _centred(features, rows[other], mean))
+            cosines[part, j] = alike.numpy()
+    # Rounding may leave the cosine of two equal rows a little below 1.
+    first, which = (cosines >= threshold - 1e-5).nonzero()
+    return first, near[first, which]
 
 
-def _unit(rows: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(rows, dim=1)
+def _centred(features: Features, index: np.ndarray, mean: torch.Tensor) -> torch.Tensor:
+    """Rows less the mean, of length 1; in place, for memory that is given back comes in pieces."""
+    rows = features.rows(index).sub_(mean)
+    return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12))
