@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.information import POWER, edge_shares, graph_information
 
 
 @given(st.integers(0, 1000), st.integers(2, 6))
@@ -29,6 +29,6 @@ def test_labels_that_keep_neighbours_together_score_higher():
     right = graph_information(edge_shares(truth, near, 3))
     merged = graph_information(edge_shares(np.minimum(truth, 1), near, 3))
     mixed = graph_information(edge_shares(np.arange(60) % 3, near, 3))
-    assert right == pytest.approx(np.log(3) ** 0.5)
+    assert right == pytest.approx(np.log(3) ** (1 - POWER))
     assert right > merged > mixed
     assert graph_information(edge_shares(np.zeros(60, int), near, 3)) == 0

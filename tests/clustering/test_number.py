@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from headlight.clustering import SCP
 from headlight.clustering.graph import Graph
 from headlight.clustering.number import count_clusters
+from headlight.clustering.spectrum import Spectrum
 
 
 def graph_of(points: np.ndarray) -> Graph:
@@ -18,14 +19,14 @@ def graph_of(points: np.ndarray) -> Graph:
 @pytest.mark.parametrize("n_clusters", [2, 7, 40])
 def test_separate_groups_are_counted_exactly(make_blobs, n_clusters):
     X, _ = make_blobs([60] * n_clusters)
-    count = count_clusters(graph_of(X[:, 0]))
+    count = count_clusters(Spectrum(graph_of(X[:, 0])))
     assert count.low <= count.n_clusters <= count.high
     assert count.n_clusters == n_clusters
 
 
 def test_the_curve_shows_where_the_groups_end(make_blobs):
     X, _ = make_blobs([60] * 7)
-    curve = count_clusters(graph_of(X[:, 0])).curve
+    curve = count_clusters(Spectrum(graph_of(X[:, 0]))).curve
     assert (np.diff(curve) <= 0).all()
     assert curve[0] == pytest.approx(1, abs=1e-4)
     assert np.argmax(-np.diff(curve)) == 6
@@ -33,7 +34,7 @@ def test_the_curve_shows_where_the_groups_end(make_blobs):
 
 def test_more_groups_than_the_first_eigenvalues_are_counted(make_blobs):
     X, _ = make_blobs([25] * 60, dim=120)
-    assert count_clusters(graph_of(X[:, 0])).n_clusters == 60
+    assert count_clusters(Spectrum(graph_of(X[:, 0]))).n_clusters == 60
 
 
 def test_auto_fits_as_many_clusters_as_were_counted(make_blobs):

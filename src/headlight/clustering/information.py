@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+# Of H in I / H^POWER.
+POWER = 0.6
+
 
 def edge_shares(labels: np.ndarray, neighbours: torch.Tensor, n_clusters: int) -> np.ndarray:
     """Share of the graph's edges between any two clusters: float64 (K, K), symmetric, sum 1.
@@ -20,7 +23,7 @@ def edge_shares(labels: np.ndarray, neighbours: torch.Tensor, n_clusters: int) -
     return (counts + counts.T) / (2 * counts.sum())
 
 
-def graph_information(shares: np.ndarray, power: float = 0.5) -> float:
+def graph_information(shares: np.ndarray, power: float = POWER) -> float:
     """I / √H of the two ends of a random edge, in nats; I / H^power in general.
 
     I is the mutual information of the clusters of an edge's ends, H their entropy. I alone

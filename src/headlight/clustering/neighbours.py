@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-EXACT = 20_000
+EXACT = 10_000
 BATCH = 8192
 
 

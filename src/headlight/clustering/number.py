@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headlight.clustering.graph import Graph
-from headlight.clustering.starts import SAMPLE, affinity, spectral_pairs
+from headlight.clustering.spectrum import Spectrum
 
 # A group counts if a random walk on the graph stays in it with at least this probability a step.
 # Found on digits, CIFAR-10 and Caltech-101 and subsets of them (docs/research-notes.md); the range
@@ -34,7 +33,7 @@ class ClusterCount:
     curve: np.ndarray
 
 
-def count_clusters(graph: Graph) -> ClusterCount:
+def count_clusters(spectrum: Spectrum) -> ClusterCount:
     """Number of eigenvalues of the normalised neighbour graph above 0.92.
 
     K groups without an edge between them give K eigenvalues of 1; edges between groups lower
@@ -43,17 +42,16 @@ def count_clusters(graph: Graph) -> ClusterCount:
     gap is ours, since real data have no clear gap.
 
     Arguments:
-        graph: of the rows; at most 20,000 of them are used.
+        spectrum: of the graph of the rows.
 
     Returns:
         At most 512 clusters.
     """
-    edges = affinity(graph.sample(SAMPLE))
-    most = min(MOST, edges.shape[0] - 1)
+    most = min(MOST, len(spectrum.graph.rows) - 1)
     wanted = min(FIRST, most)
-    values, _ = spectral_pairs(edges, wanted)
+    values, _ = spectrum.leading(wanted)
     while values[-1] > LAX and wanted < most:
         wanted = min(4 * wanted, most)
-        values, _ = spectral_pairs(edges, wanted)
+        values, _ = spectrum.leading(wanted)
     found, low, high = (max(2, int((values > limit).sum())) for limit in (STAYS, STRICT, LAX))
     return ClusterCount(found, low, high, values[: high + 5].astype(np.float32))

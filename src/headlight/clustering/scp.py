@@ -30,6 +30,7 @@ from headlight.clustering.pairs import Pairs
 from headlight.clustering.projection import fit_projection, project, sample
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.spectrum import Spectrum
 from headlight.clustering.starts import centres_of, starting_centres
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.training import Batch, hard_labels, judge, train
@@ -41,6 +42,8 @@ BLOCK = 256
 # `losses_` are means over at most this many pairs.
 JUDGED = 20_000
 JUDGED_BATCH = 2048
+# Rows whose graph is looked at as a whole: for the number of clusters and for where heads start.
+SPECTRUM_ROWS = 20_000
 # Rows that the temperature is fitted on, read as float32.
 COOLED = 4096
 
@@ -128,7 +131,7 @@ class SCP(ClusterMixin, BaseEstimator):
         n_clusters: int | str = 8,
         *,
         recipe: str = "robust",
-        n_heads: int = 8,
+        n_heads: int = 3,
         n_components: int = 256,
         n_neighbors: int = 10,
         temperature: float = 0.5,
@@ -178,8 +181,9 @@ class SCP(ClusterMixin, BaseEstimator):
         recipe = self._resolved(len(rows))
         self.projection_ = fit_projection(features, self.n_components)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
+        spectrum = Spectrum(graph.sample(SPECTRUM_ROWS))
         if self.n_clusters == "auto":
-            self.n_clusters_count_ = count_clusters(graph)
+            self.n_clusters_count_ = count_clusters(spectrum)
             self.n_clusters_ = self.n_clusters_count_.n_clusters
         else:
             self.n_clusters_ = int(self.n_clusters)
@@ -196,7 +200,7 @@ class SCP(ClusterMixin, BaseEstimator):
         if recipe.head == "mlp":
             heads = MLPHead(features.dim, k, generator)
         else:
-            heads = LinearHeads.started(starting_centres(graph, k, self.n_heads, seed))
+            heads = LinearHeads.started(starting_centres(spectrum, k, self.n_heads, seed))
         heads.to(device)
 
         def inputs(index: torch.Tensor, view: torch.Tensor | int) -> torch.Tensor:

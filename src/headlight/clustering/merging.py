@@ -1,0 +1,137 @@
+"""Partitions that explain the neighbour graph best: many small groups, merged and moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from headlight.clustering.information import POWER
+
+SWEEPS = 5
+# Clusters that a group may move to: those it has most edges to.
+TARGETS = 6
+
+
+def merge_groups(shares: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Which of `n_clusters` each of many small groups goes to, so that I / √H is high.
+
+    Greedy: the two clusters merge that leave the highest I / √H of the clusters of an edge's two
+    ends (`headlight.clustering.information`), until n_clusters are left; then single groups move
+    to the cluster where it is higher still, until none does. Bottom-up, as in "Agglomerative
+    Information Bottleneck", Slonim and Tishby, NIPS 1999, with another criterion.
+
+    Arguments:
+        shares: float64 (M, M), symmetric, sum 1: the share of edges between any two groups, of
+            `headlight.clustering.information.edge_shares`.
+        n_clusters: K, 1 to M.
+
+    Returns:
+        int64 (M,), 0 to K − 1, every cluster with a group at least.
+
+    Raises:
+        ValueError: n_clusters outside 1 to M.
+    """
+    if not 1 <= n_clusters <= len(shares):
+        raise ValueError(f"n_clusters={n_clusters}: there are {len(shares)} groups.")
+    return _moved(shares, _merged(shares, n_clusters), n_clusters)
+
+
+def _merged(shares: np.ndarray, n_clusters: int) -> np.ndarray:
+    J, q = shares.copy(), shares.sum(axis=1)
+    cluster = np.arange(len(J))
+    # What merging i and j adds to Σ J log J and to Σ q log q: I = Σ J log J − 2 Σ q log q.
+    joint = np.stack([_joint_gains(J, i) for i in range(len(J))])
+    ends = _xlogx(q[:, None] + q) - _xlogx(q)[:, None] - _xlogx(q)
+    np.fill_diagonal(joint, -np.inf)
+    for _ in range(len(J) - n_clusters):
+        entropy = -_xlogx(q).sum()
+        information = _xlogx(J).sum() + 2 * entropy
+        value = (information + joint - 2 * ends) / np.maximum(entropy - ends, 1e-9) ** POWER
+        a, b = np.unravel_index(value.argmax(), value.shape)
+        # Columns a and b become one: of other pairs' gains, only their terms change.
+        near = np.flatnonzero(J[a] + J[b])
+        of_a, of_b = J[near, a], J[near, b]
+        joint[np.ix_(near, near)] += 2 * (_both(of_a + of_b) - _both(of_a) - _both(of_b))
+        J[a] += J[b]
+        J[:, a] += J[:, b]
+        J[b], J[:, b] = 0, 0
+        q[a], q[b] = q[a] + q[b], 0
+        cluster[cluster == b] = a
+        gone = np.isneginf(joint[a])
+        joint[a] = joint[:, a] = np.where(gone, -np.inf, _joint_gains(J, a))
+        joint[b], joint[:, b] = -np.inf, -np.inf
+        ends[a] = ends[:, a] = _xlogx(q[a] + q) - _xlogx(q[a]) - _xlogx(q)
+    return np.unique(cluster, return_inverse=True)[1]
+
+
+def _joint_gains(J: np.ndarray, i: int) -> np.ndarray:
+    """What merging i with each other adds to Σ J log J: float64 (M,); at i itself nothing true."""
+    near = np.flatnonzero(J[i])
+    own, others, diagonal = J[i, near], J[:, near], np.diagonal(J)
+    gains = (_xlogx(own + others) - _xlogx(own) - _xlogx(others)).sum(axis=1)
+    # Rows i and j, and columns i and j: where they cross, four entries become one.
+    gains -= _xlogx(J[i, i] + J[i]) - _xlogx(J[i, i]) - _xlogx(J[i])
+    gains -= _xlogx(diagonal + J[i]) - _xlogx(diagonal) - _xlogx(J[i])
+    crossing = _xlogx(J[i, i] + diagonal + 2 * J[i])
+    return 2 * gains + crossing - _xlogx(J[i, i]) - _xlogx(diagonal) - 2 * _xlogx(J[i])
+
+
+def _both(column: np.ndarray) -> np.ndarray:
+    return _xlogx(column[:, None] + column) - _xlogx(column)[:, None] - _xlogx(column)
+
+
+def _moved(shares: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
+    """The same clusters after single groups moved to where I / √H is higher."""
+    cluster = cluster.copy()
+    weight = shares.sum(axis=1)
+    among = np.stack([shares[:, cluster == k].sum(axis=1) for k in range(n_clusters)], axis=1)
+    J = np.stack([among[cluster == k].sum(axis=0) for k in range(n_clusters)])
+    q = J.sum(axis=1)
+    best = _value(_xlogx(J).sum(), _xlogx(q).sum())
+    for _ in range(SWEEPS):
+        before = cluster.copy()
+        for i in range(len(shares)):
+            a, itself = cluster[i], shares[i, i]
+            if (cluster == a).sum() == 1:
+                continue
+            links = among[i].copy()
+            links[a] -= itself
+            # Taken out of a, then tried in each of the nearest.
+            J[a] -= links
+            J[:, a] -= links
+            J[a, a] -= itself
+            np.maximum(J, 0, out=J)
+            q[a] -= weight[i]
+            to = np.argsort(-links, kind="stable")[:TARGETS]
+            to = to[(links[to] > 0) | (to == a)]
+            to = to if a in to else np.append(to, a)
+            own = J[to, to]
+            joint = 2 * (_xlogx(J[to] + links) - _xlogx(J[to])).sum(axis=1)
+            joint += _xlogx(own + 2 * links[to] + itself) - _xlogx(own)
+            joint -= 2 * (_xlogx(own + links[to]) - _xlogx(own))
+            ends = _xlogx(q[to] + weight[i]) - _xlogx(q[to])
+            values = _value(_xlogx(J).sum() + joint, _xlogx(q).sum() + ends)
+            found = int(values.argmax())
+            b = to[found] if values[found] > best + 1e-12 else a
+            best = max(best, float(values[found]))
+            J[b] += links
+            J[:, b] += links
+            J[b, b] += itself
+            q[b] += weight[i]
+            if b != a:
+                cluster[i] = b
+                among[:, a] -= shares[:, i]
+                among[:, b] += shares[:, i]
+        if (cluster == before).all():
+            break
+    return cluster
+
+
+def _value(joint: Any, ends: Any) -> Any:
+    """I / H^power of Σ J log J and Σ q log q."""
+    return (joint - 2 * ends) / np.maximum(-ends, 1e-9) ** POWER
+
+
+def _xlogx(x: np.ndarray) -> np.ndarray:
+    return x * np.log(np.maximum(x, 1e-300))
