@@ -14,11 +14,11 @@ TARGETS = 6
 
 
 def merge_groups(shares: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Which of `n_clusters` each of many small groups goes to, so that I / √H is high.
+    """Which of `n_clusters` each of many small groups goes to, so that they explain the graph.
 
-    Greedy: the two clusters merge that leave the highest I / √H of the clusters of an edge's two
-    ends (`headlight.clustering.information`), until n_clusters are left; then single groups move
-    to the cluster where it is higher still, until none does. Bottom-up, as in "Agglomerative
+    Greedy: the two clusters merge that leave the highest `graph_information` (I / H^0.6 of the
+    clusters of an edge's two ends), until n_clusters are left; then single groups move to where
+    it is higher still, until none does. Bottom-up, as in "Agglomerative
     Information Bottleneck", Slonim and Tishby, NIPS 1999, with another criterion.
 
     Arguments:
@@ -82,7 +82,7 @@ def _both(column: np.ndarray) -> np.ndarray:
 
 
 def _moved(shares: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
-    """The same clusters after single groups moved to where I / √H is higher."""
+    """The same clusters after single groups moved to where they explain more."""
     cluster = cluster.copy()
     weight = shares.sum(axis=1)
     among = np.stack([shares[:, cluster == k].sum(axis=1) for k in range(n_clusters)], axis=1)

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, count, islice
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,29 +20,21 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 from headlight.clustering.calibration import fit_temperature, likely_accuracy
 from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import Graph, training_rows
-from headlight.clustering.heads import Heads, LinearHeads, MLPHead
+from headlight.clustering.heads import Heads, MLPHead
 from headlight.clustering.hierarchy import cut, merge_hierarchy
-from headlight.clustering.information import edge_shares, graph_information
-from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
+from headlight.clustering.learning import Learned, learn
 from headlight.clustering.number import count_clusters
-from headlight.clustering.pairs import Pairs
 from headlight.clustering.projection import fit_projection, project, sample
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
 from headlight.clustering.spectrum import Spectrum
 from headlight.clustering.starts import centres_of, starting_centres
 from headlight.clustering.state import State, restore, to_state
-from headlight.clustering.training import Batch, hard_labels, judge, train
 from headlight.clustering.validation import Features, count_distinct, require_finite
 
 # Prediction runs on blocks of exactly this many rows, the last one padded: the arithmetic on a
 # row is then the same whichever rows come with it.
 BLOCK = 256
-# `losses_` are means over at most this many pairs.
-JUDGED = 20_000
-JUDGED_BATCH = 2048
-# Rows whose graph is looked at as a whole: for the number of clusters and for where heads start.
-SPECTRUM_ROWS = 20_000
 # Rows that the temperature is fitted on, read as float32.
 COOLED = 4096
 
@@ -54,12 +45,13 @@ class SCP(ClusterMixin, BaseEstimator):
     Arguments:
         n_clusters: number of clusters K, or "auto": estimated from the neighbour graph. 1 is
             allowed, as everywhere in scikit-learn, and trivial.
-        recipe: "robust", ours: linear heads on directions in which pairs agree, started from
-            spectral clustering and k-means, pairs from neighbours and views, agreement weighted
-            after TEMI, the head kept that explains the neighbour graph best; or "paper": one MLP
-            head on the features as they are, pairs from views. The paper does not give every
-            constant; "paper" uses the values customary in TAC (ICML 2024), its closest relative:
-            Adam 1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5. It needs two views.
+        recipe: "robust", ours: linear heads on directions in which pairs agree, started from groups
+            of the neighbour graph merged to what explains it best, pairs from neighbours and
+            views, agreement weighted after TEMI, the head kept that explains the graph best; or
+            "paper": one MLP head on the features as they are, pairs from views. The paper does not
+            give every constant; "paper" uses the values customary in TAC (ICML 2024), its closest
+            relative: Adam 1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5. It needs two
+            views.
         n_heads: heads to train and choose from ("paper" trains one).
         n_components: directions to project onto, at most. "paper" uses them for outliers only.
         n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
@@ -84,8 +76,8 @@ class SCP(ClusterMixin, BaseEstimator):
         temperature_: float, what the head's logits were divided by, so that confidence is near
             the share of labels that are right, estimated from how far heads agree.
         head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
-            mutual information of the clusters of an edge's two ends over the square root of their
-            entropy (`headlight.clustering.information`). chosen_head_: int, the highest.
+            mutual information of the clusters of an edge's two ends over their entropy to the
+            power 0.6 (`headlight.clustering.information`). chosen_head_: int, the highest.
         loss_: float, loss of the chosen head. losses_: float32 (n_heads,), of every head.
         outlier_scores_: float32 (n,), mean cosine distance to the nearest neighbours in the
             projected space.
@@ -181,7 +173,7 @@ class SCP(ClusterMixin, BaseEstimator):
         recipe = self._resolved(len(rows))
         self.projection_ = fit_projection(features, self.n_components)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
-        spectrum = Spectrum(graph.sample(SPECTRUM_ROWS))
+        spectrum = Spectrum(graph)
         if self.n_clusters == "auto":
             self.n_clusters_count_ = count_clusters(spectrum)
             self.n_clusters_ = self.n_clusters_count_.n_clusters
@@ -191,58 +183,27 @@ class SCP(ClusterMixin, BaseEstimator):
         # Half a cluster at most: on little data ten neighbours reach into every other cluster,
         # and all would end in one.
         near = max(1, min(self.n_neighbors, len(rows) // (2 * k)))
-        pairs = Pairs(
-            len(rows),
-            features.views,
-            None if recipe.pairs == "views" else graph.neighbours[:, :near],
-        )
-        heads: Heads
-        if recipe.head == "mlp":
-            heads = MLPHead(features.dim, k, generator)
-        else:
-            heads = LinearHeads.started(starting_centres(spectrum, k, self.n_heads, seed))
-        heads.to(device)
-
-        def inputs(index: torch.Tensor, view: torch.Tensor | int) -> torch.Tensor:
-            if recipe.head == "mlp":
-                return features.rows(rows[index], view).to(device)
-            return graph.rows[index, view].to(device).float()
-
-        def epoch(batch_size: int) -> Iterator[Batch]:
-            for a, u, b, v in pairs.epoch(batch_size, generator):
-                yield inputs(a, u), inputs(b, v)
-
-        def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
-            if recipe.loss == "scp":
-                return scp_loss(P, Q, self.temperature, recipe.entropy_weight)
-            beta = recipe.beta[0] + (recipe.beta[1] - recipe.beta[0]) * done
-            value = agreement_loss(P, Q, beta, recipe.gamma)
-            if recipe.entropy_weight:
-                value = value + recipe.entropy_weight * entropy_loss(P, Q)
-            return value
-
-        self.n_iter_ = recipe.n_epochs * (len(rows) // recipe.batch_size)
-        train(
-            heads,
-            chain.from_iterable(epoch(recipe.batch_size) for _ in count()),
-            loss,
-            n_steps=self.n_iter_,
-            learning_rate=recipe.learning_rate,
-            decay=recipe.decay,
+        learned = learn(
+            features,
+            rows,
+            graph,
+            recipe,
+            k,
+            start=lambda: starting_centres(spectrum, k, self.n_heads, seed),
+            near=near,
+            temperature=self.temperature,
+            device=device,
+            generator=generator,
             progress=progress,
         )
-        size = min(len(rows), JUDGED_BATCH)
-        losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss)
-        found = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
-        self.losses_ = losses.numpy()
-        shares = [edge_shares(labels, graph.neighbours, k) for labels in found]
-        self.head_scores_ = np.array([graph_information(one) for one in shares], dtype=np.float32)
+        self.n_iter_ = learned.n_steps
+        self.losses_, self.head_scores_ = learned.losses, learned.scores
         self.chosen_head_ = int(self.head_scores_.argmax())
         self.loss_ = float(self.losses_[self.chosen_head_])
-        self.head_: Heads = heads.pick(self.chosen_head_).cpu().eval()
+        self.head_: Heads = learned.heads.pick(self.chosen_head_).cpu().eval()
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
-        self._describe(features, rows, graph, found, shares)
+        self._describe(features, rows, graph, learned)
         return self
 
     def merged(self, n_clusters: int) -> np.ndarray:
@@ -260,30 +221,19 @@ class SCP(ClusterMixin, BaseEstimator):
         return cut(self.clusters_hierarchy_, n_clusters)
 
     def _describe(
-        self,
-        features: Features,
-        rows: np.ndarray,
-        graph: Graph,
-        found: np.ndarray,
-        shares: list[np.ndarray],
+        self, features: Features, rows: np.ndarray, graph: Graph, learned: Learned
     ) -> None:
-        """Labels of all rows, and what is to be said of them and of the clusters.
-
-        Arguments:
-            features: all rows; `rows` of them are in the graph.
-            found: int64 (heads, rows), labels by every head. shares: edge shares of each.
-        """
+        """Labels of all rows, and what is to be said of them and of the clusters."""
         k, chosen = self.n_clusters_, self.chosen_head_
         order = self._number_by_size(features)
-        self._calibrate(features, rows, likely_accuracy(found, chosen, k))
+        self._calibrate(features, rows, likely_accuracy(learned.labels, chosen, k))
         self.near_duplicates_ = near_duplicates(
             features, graph.neighbours, rows, self.projection_.mean
         )
-        learned = self.labels_[rows]
-        self.cluster_quality_ = cluster_quality(learned, graph.rows[:, 0], found, chosen, k)
+        labels, points = self.labels_[rows], graph.rows[:, 0]
+        self.cluster_quality_ = cluster_quality(labels, points, learned.labels, chosen, k)
         self.clusters_hierarchy_ = merge_hierarchy(
-            shares[chosen][np.ix_(order, order)],
-            centres_of(graph.rows[:, 0], learned, k).numpy(),
+            learned.shares[chosen][np.ix_(order, order)], centres_of(points, labels, k).numpy()
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -10,22 +12,32 @@ from scipy.sparse.linalg import eigsh
 
 from headlight.clustering.graph import Graph
 
+SAMPLE = 20_000
 # The neighbour whose distance is a row's own scale (7 in Zelnik-Manor and Perona).
 SCALE_NEIGHBOUR = 6
 DENSE = 500
 
 
 class Spectrum:
-    """Leading eigenvalues and vectors of a graph, solved when they are asked for, once.
+    """Leading eigenvalues and vectors of a graph, solved once and only when they are asked for.
 
     Arguments:
-        graph: of n rows.
+        whole: a graph of any size; at most 20,000 of its rows are looked at.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._edges = affinity(graph)
-        self._values, self._vectors = np.empty(0), np.empty((len(graph.rows), 0))
+    def __init__(self, whole: Graph) -> None:
+        self._whole = whole
+        self._values = np.empty(0)
+        self._vectors = np.empty((0, 0))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of the rows looked at."""
+        return self._whole.sample(SAMPLE)
+
+    @cached_property
+    def _edges(self) -> sp.csr_matrix:
+        return affinity(self.graph)
 
     def leading(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Float64 eigenvalues (m,) and vectors (n, m), largest first; m = count, n at most."""

@@ -1,0 +1,112 @@
+"""One recipe carried out: heads made, trained on pairs and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count, islice
+
+import numpy as np
+import torch
+
+from headlight.clustering.graph import Graph
+from headlight.clustering.heads import Heads, LinearHeads, MLPHead
+from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
+from headlight.clustering.pairs import Pairs
+from headlight.clustering.recipes import Recipe
+from headlight.clustering.training import Batch, hard_labels, judge, train
+from headlight.clustering.validation import Features
+
+# The losses told are means over at most this many pairs.
+JUDGED = 20_000
+JUDGED_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Trained heads and what is known of them.
+
+    Arguments:
+        heads: H of them, in evaluation mode.
+        labels: int64 (H, rows), of view 0 by every head.
+        shares: edge shares of each head's labels, float64 (K, K) each.
+        losses: float32 (H,). scores: float32 (H,), `graph_information` of the shares.
+        n_steps: training steps done.
+    """
+
+    heads: Heads
+    labels: np.ndarray
+    shares: list[np.ndarray]
+    losses: np.ndarray
+    scores: np.ndarray
+    n_steps: int
+
+
+def learn(
+    features: Features,
+    rows: np.ndarray,
+    graph: Graph,
+    recipe: Recipe,
+    n_clusters: int,
+    *,
+    start: Callable[[], torch.Tensor],
+    near: int,
+    temperature: float,
+    device: torch.device,
+    generator: torch.Generator,
+    progress: Callable[[int, int], object] | None = None,
+) -> Learned:
+    """Trains heads as the recipe says.
+
+    Arguments:
+        features: all rows; `rows` of them, int64, are learned from and are in the graph.
+        n_clusters: K.
+        start: gives the first centres of linear heads, float32 (heads, K, dim).
+        near: neighbours that a row may be paired with.
+        temperature: of the loss "scp".
+        device: where to train.
+        generator: of the pairs and of the MLP head's first weights.
+        progress: called with (steps done, steps in all).
+    """
+    mlp = recipe.head == "mlp"
+    neighbours = None if recipe.pairs == "views" else graph.neighbours[:, :near]
+    pairs = Pairs(len(rows), features.views, neighbours)
+    heads: Heads
+    heads = MLPHead(features.dim, n_clusters, generator) if mlp else LinearHeads.started(start())
+    heads.to(device)
+
+    def inputs(index: torch.Tensor, view: torch.Tensor | int) -> torch.Tensor:
+        if mlp:
+            return features.rows(rows[index], view).to(device)
+        return graph.rows[index, view].to(device).float()
+
+    def epoch(batch_size: int) -> Iterator[Batch]:
+        for a, u, b, v in pairs.epoch(batch_size, generator):
+            yield inputs(a, u), inputs(b, v)
+
+    def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
+        if recipe.loss == "scp":
+            return scp_loss(P, Q, temperature, recipe.entropy_weight)
+        beta = recipe.beta[0] + (recipe.beta[1] - recipe.beta[0]) * done
+        value = agreement_loss(P, Q, beta, recipe.gamma)
+        if recipe.entropy_weight:
+            value = value + recipe.entropy_weight * entropy_loss(P, Q)
+        return value
+
+    n_steps = recipe.n_epochs * (len(rows) // recipe.batch_size)
+    train(
+        heads,
+        chain.from_iterable(epoch(recipe.batch_size) for _ in count()),
+        loss,
+        n_steps=n_steps,
+        learning_rate=recipe.learning_rate,
+        decay=recipe.decay,
+        progress=progress,
+    )
+    size = min(len(rows), JUDGED_BATCH)
+    losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss).numpy()
+    labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
+    shares = [edge_shares(one, graph.neighbours, n_clusters) for one in labels]
+    scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
+    return Learned(heads, labels, shares, losses, scores, n_steps)

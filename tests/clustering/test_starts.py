@@ -1,0 +1,60 @@
+"""Heads start from partitions of the neighbour graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from headlight.clustering.graph import Graph
+from headlight.clustering.spectrum import Spectrum
+from headlight.clustering.starts import centres_of, starting_centres
+
+
+def spectrum_of(X: np.ndarray) -> Spectrum:
+    rows = torch.nn.functional.normalize(torch.from_numpy(X).float(), dim=1)
+    return Spectrum(Graph.of(rows[:, None].half()))
+
+
+def groups(sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return np.eye(len(sizes), 12)[labels] + 0.15 * rng.normal(size=(sum(sizes), 12)), labels
+
+
+@pytest.mark.parametrize("sizes", [[100] * 5, [400, 60, 40, 30, 20]])
+def test_every_start_finds_groups_that_lie_apart_however_uneven(sizes):
+    X, truth = groups(sizes)
+    spectrum = spectrum_of(X)
+    for centres in starting_centres(spectrum, len(sizes), 3, seed=0):
+        labels = (spectrum.graph.rows[:, 0].float() @ centres.T).argmax(dim=1)
+        assert adjusted_rand_score(truth, labels) > 0.98
+
+
+def test_starts_are_as_many_as_wanted_of_length_one_and_the_same_for_a_seed():
+    spectrum = spectrum_of(groups([40] * 4)[0])
+    centres = starting_centres(spectrum, 7, 11, seed=3)
+    assert centres.shape == (11, 7, 12)
+    assert torch.allclose(centres.norm(dim=2), torch.ones(()), atol=1e-5)
+    assert torch.equal(centres, starting_centres(spectrum, 7, 11, seed=3))
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (2, 2), (9, 9), (30, 29), (40, 1)])
+def test_hardly_more_rows_than_clusters_are_enough(n, k):
+    centres = starting_centres(spectrum_of(np.random.default_rng(0).normal(size=(n, 5))), k, 2, 0)
+    assert centres.shape == (2, k, 5)
+    assert torch.isfinite(centres).all()
+
+
+def test_eigenvalues_are_found_once_and_do_not_depend_on_how_many_are_asked_for():
+    spectrum = spectrum_of(groups([60] * 6)[0])
+    few, some = spectrum.leading(3), spectrum.leading(40)
+    assert np.allclose(few[0], some[0][:3], atol=1e-3)
+    assert spectrum.leading(5)[1].base is some[1].base
+    assert some[0][5] > 0.9 > some[0][6]  # six groups
+
+
+def test_a_cluster_without_rows_has_a_centre_of_zero():
+    centres = centres_of(torch.eye(3), np.array([0, 0, 2]), 4)
+    assert (centres.norm(dim=1) > 0.99).tolist() == [True, False, True, False]
