@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from headlight.clustering.calibration import (
     COLDEST,
     HOTTEST,
+    agreement,
     fit_temperature,
-    head_agreement,
-    likely_accuracy,
 )
 
 
@@ -19,31 +18,27 @@ def confidence(logits: torch.Tensor, temperature: float) -> float:
     return float((logits / temperature).softmax(dim=1).max(dim=1).values.mean())
 
 
-def test_agreement_is_counted_after_matching_and_averaged_over_the_other_heads():
-    labels = np.array([[0, 0, 1, 1, 2, 2], [2, 2, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]])
-    assert head_agreement(labels, 0, 3) == pytest.approx((1 + 4 / 6) / 2)
-    assert head_agreement(labels, 2, 3) == pytest.approx(4 / 6)
-    assert likely_accuracy(labels, 2, 3) == pytest.approx((4 / 6) ** 2)
+def test_agreement_is_counted_after_matching_and_averaged_over_the_others():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    others = np.array([[2, 2, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]])
+    assert agreement(labels, others, 3) == pytest.approx((1 + 4 / 6) / 2)
+    assert agreement(labels, labels[None], 3) == 1
 
 
-def test_one_head_agrees_with_itself():
-    assert head_agreement(np.array([[0, 1, 1]]), 0, 2) == 1.0
-
-
-@pytest.mark.parametrize(("shape", "chosen"), [((2, 0), 0), ((2, 5), 2), ((2, 5), -1)])
-def test_no_rows_or_no_such_head_is_refused(shape, chosen):
-    with pytest.raises(ValueError, match="labels has shape"):
-        head_agreement(np.zeros(shape, dtype=np.int64), chosen, 2)
+@pytest.mark.parametrize("shape", [(2, 4), (0, 5), (2, 0)])
+def test_other_rows_or_nothing_to_compare_with_is_refused(shape):
+    with pytest.raises(ValueError, match="others has shape"):
+        agreement(np.zeros(5, dtype=np.int64), np.zeros(shape, dtype=np.int64), 2)
 
 
 @given(st.integers(2, 5), st.integers(1, 30), st.integers(1, 4), st.integers(0, 10**6))
 @settings(max_examples=50, deadline=None)
-def test_agreement_does_not_depend_on_how_clusters_are_numbered(K, n, n_heads, seed):
+def test_agreement_does_not_depend_on_how_clusters_are_numbered(K, n, m, seed):
     rng = np.random.default_rng(seed)
-    labels = rng.integers(K, size=(n_heads, n))
-    renumbered = np.stack([rng.permutation(K)[head] for head in labels])
-    found = head_agreement(labels, 0, K)
-    assert head_agreement(renumbered, 0, K) == pytest.approx(found)
+    labels, others = rng.integers(K, size=n), rng.integers(K, size=(m, n))
+    renumbered = np.stack([rng.permutation(K)[one] for one in others])
+    found = agreement(labels, others, K)
+    assert agreement(rng.permutation(K)[labels], renumbered, K) == pytest.approx(found)
     assert 1 / K <= found <= 1
 
 
@@ -85,11 +80,11 @@ def test_less_agreement_makes_less_confidence():
     confidences = []
     for wrong in (0.1, 0.3, 0.5):
         others = np.where(rng.random((3, 2000)) < wrong, rng.integers(5, size=(3, 2000)), head)
-        target = likely_accuracy(np.stack([head, *others]), 0, 5)
+        target = agreement(head, others, 5)
         confidences.append(confidence(logits, fit_temperature(logits, target)))
     assert confidences == sorted(confidences, reverse=True)
     # A row drawn anew keeps its cluster one time in five: agreement 1 − 0.8 · wrong.
-    assert confidences == pytest.approx([0.92**2, 0.76**2, 0.6**2], abs=0.03)
+    assert confidences == pytest.approx([0.92, 0.76, 0.6], abs=0.03)
 
 
 @pytest.mark.parametrize("target", [-0.1, 1.1, float("nan")])

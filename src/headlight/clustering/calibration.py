@@ -1,4 +1,4 @@
-"""How sure to be, without labels: a temperature that brings confidence down to what heads share."""
+"""How sure to be, without labels: a temperature that brings confidence to how far others agree."""
 
 from __future__ import annotations
 
@@ -13,49 +13,29 @@ COLDEST, HOTTEST = 0.05, 50.0
 ENOUGH = 50_000
 
 
-def head_agreement(labels: np.ndarray, chosen: int, n_clusters: int) -> float:
-    """Share of rows that another head puts in the same cluster as the chosen one, over the others.
+def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
+    """Share of rows that another clustering puts in the same cluster, the mean over several.
 
-    Clusters of the other head are matched to the chosen one's by the Hungarian method. Two models
-    trained apart disagree about as often as one of them errs, no labels needed: "Assessing
-    Generalization of SGD via Disagreement", ICLR 2022, arXiv:2106.13799.
+    Clusters are matched by the Hungarian method. It is the mean confidence to aim at: two models
+    trained apart disagree about as often as one of them errs, no labels needed ("Assessing
+    Generalization of SGD via Disagreement", ICLR 2022, arXiv:2106.13799).
 
     Arguments:
-        labels: int64 (heads, n), 0 to K − 1, each head's cluster of every row.
-        chosen: the head that others are compared with.
+        labels: int64 (n,), 0 to K − 1.
+        others: int64 (m, n), 0 to K − 1, other clusterings of the same rows.
         n_clusters: K.
 
-    Returns:
-        1.0 where there is no other head.
-
     Raises:
-        ValueError: no rows, or no such head.
+        ValueError: no rows, no other clustering, or numbers of rows that differ.
     """
-    n_heads, n = labels.shape
-    if n == 0 or not 0 <= chosen < n_heads:
-        raise ValueError(f"labels has shape {labels.shape}: no rows, or no head {chosen}.")
+    if len(labels) == 0 or len(others) == 0 or others.shape[1] != len(labels):
+        raise ValueError(f"labels has {len(labels)} rows, others has shape {others.shape}.")
     shares = []
-    for head in range(n_heads):
-        if head == chosen:
-            continue
-        table = np.bincount(labels[chosen] * n_clusters + labels[head], minlength=n_clusters**2)
+    for other in others:
+        table = np.bincount(labels * n_clusters + other, minlength=n_clusters**2)
         table = table.reshape(n_clusters, n_clusters)
-        shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / n)
-    return float(np.mean(shares)) if shares else 1.0
-
-
-def likely_accuracy(labels: np.ndarray, chosen: int, n_clusters: int) -> float:
-    """The mean confidence to aim at: the square of `head_agreement`.
-
-    Heads learn from the same rows and the same graph, so they share errors that independent models
-    would not, and agreement is above accuracy on all data tried, most where clusters are
-    worst. Its square is an empirical correction, not a law: on digits, Caltech-101, CIFAR-10 and
-    subsets of them it cut the expected calibration error of the plain agreement by a half on
-    average, and was worse once in nine fits.
-
-    Arguments, returns and errors as for `head_agreement`.
-    """
-    return head_agreement(labels, chosen, n_clusters) ** 2
+        shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))
+    return float(np.mean(shares))
 
 
 def fit_temperature(logits: torch.Tensor, target: float) -> float:

@@ -12,7 +12,7 @@ BATCH = 8192
 
 
 class NeighbourIndex:
-    """Rows among which neighbours are found: all of them up to 20,000, most of them above.
+    """Rows among which neighbours are found: all of them up to 10,000, most of them above.
 
     Above, an inverted file finds some 94 % of the nearest, the others being hardly farther
     (measured on CIFAR-10: 65.4 % of one class, against 65.8 % for the exact ones).

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
-from headlight.clustering.calibration import fit_temperature, likely_accuracy
+from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import Graph, training_rows
 from headlight.clustering.heads import Heads, MLPHead
@@ -27,6 +27,7 @@ from headlight.clustering.number import count_clusters
 from headlight.clustering.projection import fit_projection, project, sample
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
 from headlight.clustering.starts import centres_of, starting_centres
 from headlight.clustering.state import State, restore, to_state
@@ -74,7 +75,7 @@ class SCP(ClusterMixin, BaseEstimator):
         cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
         near_duplicates_: int64 (n,), number of the group of near-duplicates a row is in, or −1.
         temperature_: float, what the head's logits were divided by, so that confidence is near
-            the share of labels that are right, estimated from how far heads agree.
+            the share of labels that are right, estimated from how far k-means of halves agrees.
         head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
             mutual information of the clusters of an edge's two ends over their entropy to the
             power 0.6 (`headlight.clustering.information`). chosen_head_: int, the highest.
@@ -224,23 +225,25 @@ class SCP(ClusterMixin, BaseEstimator):
         self, features: Features, rows: np.ndarray, graph: Graph, learned: Learned
     ) -> None:
         """Labels of all rows, and what is to be said of them and of the clusters."""
-        k, chosen = self.n_clusters_, self.chosen_head_
+        k = self.n_clusters_
         order = self._number_by_size(features)
-        self._calibrate(features, rows, likely_accuracy(learned.labels, chosen, k))
+        labels, points = self.labels_[rows], graph.rows[:, 0]
+        others = resampled_partitions(points, k)
+        self._calibrate(features, rows, agreement(labels, others, k))
+        self.cluster_quality_ = cluster_quality(labels, points, others, k)
+        self.clusters_hierarchy_ = merge_hierarchy(
+            learned.shares[self.chosen_head_][np.ix_(order, order)],
+            centres_of(points, labels, k).numpy(),
+        )
         self.near_duplicates_ = near_duplicates(
             features, graph.neighbours, rows, self.projection_.mean
-        )
-        labels, points = self.labels_[rows], graph.rows[:, 0]
-        self.cluster_quality_ = cluster_quality(labels, points, learned.labels, chosen, k)
-        self.clusters_hierarchy_ = merge_hierarchy(
-            learned.shares[chosen][np.ix_(order, order)], centres_of(points, labels, k).numpy()
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
         """Divides the head's logits by the temperature at which its mean confidence is target."""
         judged = Features(features.rows(rows[sample(len(rows), COOLED)]))
         logits = torch.cat([logits for _, logits in self._logits(judged)])
-        # Agreement errs upwards: it may take confidence away, and never adds any.
+        # Confidence is taken away and never added: other methods err where this one is right.
         self.temperature_ = max(1.0, fit_temperature(logits, target))
         self.head_.cool(self.temperature_)
 

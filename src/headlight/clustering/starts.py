@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.cluster import kmeans_plusplus
 
 from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.k_means import k_means
 from headlight.clustering.merging import merge_groups
 from headlight.clustering.spectrum import Spectrum
 
@@ -56,28 +56,8 @@ def _partition(
 ) -> np.ndarray:
     """Labels (n,), 0 to K − 1."""
     n_groups = max(n_clusters, min(n_clusters + MORE_GROUPS, len(points) // GROUP_ROWS))
-    groups = _k_means(points, n_groups, seed)
+    groups = k_means(points, n_groups, seed)[1]
     return merge_groups(edge_shares(groups, neighbours, n_groups), n_clusters)[groups]
-
-
-def _k_means(rows: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """Labels (n,) of FAISS's k-means, begun by k-means++.
-
-    scikit-learn's own would do, but its sums in several threads differ from run to run.
-    """
-    import faiss
-
-    first, _ = kmeans_plusplus(rows, n_clusters, random_state=seed, n_local_trials=2)
-    fitted = faiss.Kmeans(
-        rows.shape[1],
-        n_clusters,
-        niter=15,
-        seed=seed,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(rows),
-    )
-    fitted.train(rows, init_centroids=first)
-    return fitted.index.search(rows, 1)[1][:, 0]
 
 
 def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
