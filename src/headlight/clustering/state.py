@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ from headlight.clustering.heads import LinearHeads, MLPHead
 from headlight.clustering.projection import Projection
 from headlight.clustering.recipes import RECIPES
 
-if TYPE_CHECKING:
-    from headlight.clustering.scp import SCP
-
+# An SCP is Any here: its module imports this one.
 State = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
-def to_state(scp: SCP) -> State:
+def to_state(scp: Any) -> State:
     """Tensors and metadata of a fitted SCP; the arrays are copies."""
     tensors = {
         "projection.mean": scp.projection_.mean.numpy(),
@@ -44,7 +42,7 @@ def to_state(scp: SCP) -> State:
     return {n: t.copy() for n, t in tensors.items()}, {"parameters": plain, "fitted": fitted}
 
 
-def restore(scp: SCP, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     """Give an SCP with the right parameters its fitted attributes."""
     fitted = dict(metadata["fitted"])
     for name in ("losses_", "head_scores_"):
