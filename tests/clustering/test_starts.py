@@ -58,3 +58,11 @@ def test_eigenvalues_are_found_once_and_do_not_depend_on_how_many_are_asked_for(
 def test_a_cluster_without_rows_has_a_centre_of_zero():
     centres = centres_of(torch.eye(3), np.array([0, 0, 2]), 4)
     assert (centres.norm(dim=1) > 0.99).tolist() == [True, False, True, False]
+
+
+def test_a_dozen_rows_a_group_are_enough_though_more_are_neighbours():
+    X, truth = groups([12, 12, 12])
+    spectrum = spectrum_of(X)
+    for centres in starting_centres(spectrum, 3, 3, seed=0):
+        labels = (spectrum.graph.rows[:, 0].float() @ centres.T).argmax(dim=1)
+        assert adjusted_rand_score(truth, labels) == 1

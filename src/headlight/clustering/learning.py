@@ -51,7 +51,7 @@ def learn(
     n_clusters: int,
     *,
     start: Callable[[], torch.Tensor],
-    near: int,
+    n_neighbors: int,
     temperature: float,
     device: torch.device,
     generator: torch.Generator,
@@ -63,14 +63,14 @@ def learn(
         features: all rows; `rows` of them, int64, are learned from and are in the graph.
         n_clusters: K.
         start: gives the first centres of linear heads, float32 (heads, K, dim).
-        near: neighbours that a row may be paired with.
+        n_neighbors: neighbours that a row may be paired with, at most.
         temperature: of the loss "scp".
         device: where to train.
         generator: of the pairs and of the MLP head's first weights.
         progress: called with (steps done, steps in all).
     """
     mlp = recipe.head == "mlp"
-    neighbours = None if recipe.pairs == "views" else graph.neighbours[:, :near]
+    neighbours = None if recipe.pairs == "views" else graph.near(n_clusters)[:, :n_neighbors]
     pairs = Pairs(len(rows), features.views, neighbours)
     heads: Heads
     heads = MLPHead(features.dim, n_clusters, generator) if mlp else LinearHeads.started(start())
@@ -107,6 +107,6 @@ def learn(
     size = min(len(rows), JUDGED_BATCH)
     losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss).numpy()
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
-    shares = [edge_shares(one, graph.neighbours, n_clusters) for one in labels]
+    shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]
     scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
     return Learned(heads, labels, shares, losses, scores, n_steps)

@@ -181,9 +181,6 @@ class SCP(ClusterMixin, BaseEstimator):
         else:
             self.n_clusters_ = int(self.n_clusters)
         k = self.n_clusters_
-        # Half a cluster at most: on little data ten neighbours reach into every other cluster,
-        # and all would end in one.
-        near = max(1, min(self.n_neighbors, len(rows) // (2 * k)))
         learned = learn(
             features,
             rows,
@@ -191,7 +188,7 @@ class SCP(ClusterMixin, BaseEstimator):
             recipe,
             k,
             start=lambda: starting_centres(spectrum, k, self.n_heads, seed),
-            near=near,
+            n_neighbors=self.n_neighbors,
             temperature=self.temperature,
             device=device,
             generator=generator,
@@ -202,6 +199,7 @@ class SCP(ClusterMixin, BaseEstimator):
         self.chosen_head_ = int(self.head_scores_.argmax())
         self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = learned.heads.pick(self.chosen_head_).cpu().eval()
+        near = graph.near(k)[:, : self.n_neighbors].shape[1]
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
         self._describe(features, rows, graph, learned)

@@ -13,7 +13,7 @@ from headlight.clustering.spectrum import Spectrum
 MOST_VECTORS = 256
 # Groups that clusters are merged from: so many more than clusters, of at least so many rows.
 MORE_GROUPS = 100
-GROUP_ROWS = 8
+GROUP_ROWS = 4
 # Partitions tried; with many clusters one costs more, and differs less from the next.
 MOST_TRIED = 8
 WORK = 400
@@ -37,27 +37,25 @@ def starting_centres(spectrum: Spectrum, n_clusters: int, n_starts: int, seed: i
     Returns:
         float32 (n_starts, n_clusters, dim), each of length 1.
     """
-    graph = spectrum.graph
+    graph, near = spectrum.graph, spectrum.graph.near(n_clusters)
     vectors = spectrum.leading(min(n_clusters, MOST_VECTORS))[1]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     points = np.ascontiguousarray(unit, dtype=np.float32)
     tried = max(n_starts, min(MOST_TRIED, WORK // n_clusters))
     found: list[tuple[float, int, np.ndarray]] = []
     for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist():
-        labels = _partition(points, graph.neighbours, n_clusters, one)
-        information = graph_information(edge_shares(labels, graph.neighbours, n_clusters))
+        labels = _partition(points, near, n_clusters, one)
+        information = graph_information(edge_shares(labels, near, n_clusters))
         found.append((-information, len(found), labels))
     rows = graph.rows[:, 0]
     return torch.stack([centres_of(rows, one, n_clusters) for *_, one in sorted(found)[:n_starts]])
 
 
-def _partition(
-    points: np.ndarray, neighbours: torch.Tensor, n_clusters: int, seed: int
-) -> np.ndarray:
+def _partition(points: np.ndarray, near: torch.Tensor, n_clusters: int, seed: int) -> np.ndarray:
     """Labels (n,), 0 to K − 1."""
     n_groups = max(n_clusters, min(n_clusters + MORE_GROUPS, len(points) // GROUP_ROWS))
     groups = k_means(points, n_groups, seed)[1]
-    return merge_groups(edge_shares(groups, neighbours, n_groups), n_clusters)[groups]
+    return merge_groups(edge_shares(groups, near, n_groups), n_clusters)[groups]
 
 
 def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
