@@ -32,12 +32,12 @@ from headlight.evaluation import metrics
 
 NEIGHBOURS = 15
 SCORES = {
-    "information": "I / √H of the clusters on the variant's own neighbour graph: the largest of "
+    "information": "I / H^0.6 of the clusters on the variant's own neighbour graph: the largest of "
     "SCP's `head_scores_`",
     "confidence": "mean largest probability, not calibrated",
     "views": "share of images whose augmented view falls in the cluster of the plain one, on the "
     "variant's own features",
-    "peers": "I / √H of the same clusters, mean over the neighbour graphs of all *other* variants",
+    "peers": "I / H^0.6 of the same clusters, mean over the neighbour graphs of all *other* variants",
 }
 
 

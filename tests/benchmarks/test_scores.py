@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from benchmarks.scores import Fit, fit, judge_by_peers, section, variants
+from headlight.clustering.information import POWER
 
 
 def blobs(n: int = 300, dim: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +40,7 @@ def test_peers_judge_by_the_graphs_of_the_others():
     halves = np.array([0, 0, 1, 1])
     fits = [Fit({}, halves, pairs), Fit({}, halves, pairs), Fit({}, halves, ring)]
     judge_by_peers(fits, 2)
-    whole = np.sqrt(np.log(2))  # I = H = log 2 where no edge is cut; 0 where half of them are
+    whole = np.log(2) ** (1 - POWER)  # I = H = log 2 where no edge is cut; 0 where half of them are
     assert np.isclose(fits[0].figures["peers"], whole / 2)
     assert np.isclose(fits[2].figures["peers"], whole)
 
