@@ -31,6 +31,7 @@ def plot(rows: list[Row], out: Path) -> list[Path]:
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "headlight"  # equal results, equal files
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     good = [row for row in rows if row["error"] is None and row["split"] == "fit"]
     panels = sorted({(row["data"], row["balance"]) for row in good}, key=lambda p: (p[1], p[0]))
@@ -64,6 +65,9 @@ def plot(rows: list[Row], out: Path) -> list[Path]:
                         label=method,
                     )
             axis.set(xscale="log", xlabel="fit, seconds", ylabel=metric.upper())
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_title(f"{data}, {balance}", fontsize=10)
             axis.grid(alpha=0.3)
     handles, labels = [], []
