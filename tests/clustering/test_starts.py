@@ -7,9 +7,10 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
+from headlight.clustering.centres import centres_of
 from headlight.clustering.graph import Graph
 from headlight.clustering.spectrum import Spectrum
-from headlight.clustering.starts import centres_of, starting_centres
+from headlight.clustering.starts import starting_centres
 
 
 def spectrum_of(X: np.ndarray) -> Spectrum:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headlight.clustering.centres import centres_of
 from headlight.clustering.validation import CHUNK
 
 
@@ -68,10 +69,7 @@ def _tight_and_apart(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cohesion and separation, each float64 (K,)."""
     cluster = torch.from_numpy(labels)
-    centres = torch.zeros(len(sizes), points.shape[1])
-    for x, its in zip(points.split(CHUNK), cluster.split(CHUNK), strict=True):
-        centres.index_add_(0, its, x.float())
-    centres = torch.nn.functional.normalize(centres, dim=1)
+    centres = centres_of(points, labels, len(sizes))
     empty = torch.from_numpy(sizes == 0)
     own, nearest = torch.empty(len(labels)), torch.empty(len(labels), dtype=torch.bool)
     for start in range(0, len(labels), CHUNK):

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from headlight.clustering.calibration import agreement, fit_temperature
+from headlight.clustering.centres import centres_of
 from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import Graph, training_rows
 from headlight.clustering.heads import Heads, MLPHead
@@ -29,7 +30,7 @@ from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
 from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
-from headlight.clustering.starts import centres_of, starting_centres
+from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.validation import Features, count_distinct, require_finite
 
@@ -199,7 +200,7 @@ class SCP(ClusterMixin, BaseEstimator):
         self.chosen_head_ = int(self.head_scores_.argmax())
         self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = learned.heads.pick(self.chosen_head_).cpu().eval()
-        near = graph.near(k)[:, : self.n_neighbors].shape[1]
+        near = min(self.n_neighbors, graph.near(k).shape[1])
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
         self._describe(features, rows, graph, learned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from headlight.clustering.centres import centres_of
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import k_means
 from headlight.clustering.merging import merge_groups
@@ -18,7 +19,6 @@ GROUP_ROWS = 4
 MOST_TRIED = 8
 WORK = 400
 SEEDS = 2**31 - 1
-CHUNK = 4096
 
 
 def starting_centres(spectrum: Spectrum, n_clusters: int, n_starts: int, seed: int) -> torch.Tensor:
@@ -56,12 +56,3 @@ def _partition(points: np.ndarray, near: torch.Tensor, n_clusters: int, seed: in
     n_groups = max(n_clusters, min(n_clusters + MORE_GROUPS, len(points) // GROUP_ROWS))
     groups = k_means(points, n_groups, seed)[1]
     return merge_groups(edge_shares(groups, near, n_groups), n_clusters)[groups]
-
-
-def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
-    """Mean direction of each cluster's rows: float32 (K, dim), of length 1; 0 if it has none."""
-    sums = torch.zeros(n_clusters, points.shape[1])
-    for start in range(0, len(points), CHUNK):
-        part = slice(start, start + CHUNK)
-        sums.index_add_(0, torch.from_numpy(labels[part]).long(), points[part].float())
-    return torch.nn.functional.normalize(sums, dim=1)
