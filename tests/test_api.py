@@ -38,7 +38,7 @@ def test_features_and_head_in_four_lines(photos: Path) -> None:
 def test_features_kept_with_out_are_those_returned(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.headlight"
     features = headlight.embed(photos, views=0, device="cpu", out=out)
-    assert (headlight.load_run(out).features.load()[1] == features).all()
+    assert (headlight.load_run(out).features.load()[1].whole == features).all()
 
 
 def test_cluster_leaves_a_run_with_a_report(photos: Path, tmp_path: Path) -> None:

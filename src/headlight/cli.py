@@ -56,6 +56,9 @@ Out = Annotated[
 ]
 EncoderName = Annotated[str, typer.Option("--encoder", help="See: headlight encoders.")]
 Views = Annotated[int, typer.Option(help="Augmented views an image, beside the plain one.")]
+ViewImages = Annotated[
+    int | None, typer.Option(help="Images that get augmented views, a random sample; or all.")
+]
 Recipe = Annotated[str, typer.Option(help="robust, or paper (SCP as published).")]
 Seed = Annotated[int, typer.Option(help="Of everything random in training.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -108,6 +111,7 @@ def cluster(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
+    view_images: ViewImages = None,
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
@@ -126,6 +130,7 @@ def cluster(
             out=out,
             encoder=encoder,
             views=views,
+            view_images=view_images,
             recipe=recipe,
             seed=seed,
             device=device,
@@ -141,6 +146,7 @@ def embed(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
+    view_images: ViewImages = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -156,7 +162,13 @@ def embed(
     path = out or default_run(opened)
     with terminal.progress("embed", "images") as progress:
         run, report = embed_run(
-            opened, path, encoder=encoder, views=views, device=device, progress=progress
+            opened,
+            path,
+            encoder=encoder,
+            views=views,
+            view_images=view_images,
+            device=device,
+            progress=progress,
         )
     say_embedded(terminal, report)
     terminal.result(f"{run.info['source']['images']:,} images embedded in {run.path}")
@@ -289,6 +301,55 @@ def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
     terminal.table(table)
     rows = [{"name": e.name, "dim": e.dim, "input_size": e.input_size} for e in made]
     terminal.data({"encoders": rows})
+
+
+@command
+def benchmark(
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="cifar10|20|100, stl10, imagenet10, imagenet-dogs."),
+    ],
+    data: Annotated[Path, typer.Option(help="Folder with the data set's files as published.")],
+    encoder: EncoderName = "lite0",
+    views: Views = 2,
+    recipe: Annotated[str | None, typer.Option(help="robust or paper; both if left out.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many, from 0 on.")] = 3,
+    device: Device = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for the features; ./DATASET.benchmark if left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it to a .md or .json file.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score headlight, k-means and UMAP + k-means on a data set of the literature."""
+    from headlight.benchmarking import SCORES, about, spread
+    from headlight.benchmarking import benchmark as run_all
+
+    terminal = Terminal(quiet, as_json)
+    with Stages(terminal) as stages:
+        result = run_all(
+            dataset,
+            data,
+            encoder=encoder,
+            views=views,
+            recipe=recipe,
+            seeds=seeds,
+            device=device,
+            cache=cache,
+            out=out,
+            stages=stages,
+        )
+    for note in result["notes"]:
+        terminal.say(note)
+    table = new_table("method", "ACC", "NMI", "ARI", "seconds a fit", text=(0,))
+    for row in result["methods"]:
+        scores = (spread(row[name]) for name in SCORES)
+        table.add_row(row["method"], *scores, spread(row["seconds"], 1))
+    terminal.table(table)
+    terminal.result(about(result))
+    terminal.data(result)
 
 
 @command

@@ -51,7 +51,13 @@ def embed(
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         path = Path(folder) / "run" if out is None else Path(out)
         run, _ = embed_run(opened, path, encoder=encoder, views=views, device=device)
-        paths, features = run.features.load()
+        paths, stored = run.features.load()
+        features = stored.whole
+        if features is None:
+            raise HeadlightError(
+                f"{out} holds views of some images only: give another out, or read it by "
+                "load_run(out).features.load()"
+            )
         return (features, paths.to_pylist()) if return_paths else features
 
 
@@ -62,6 +68,7 @@ def cluster(
     out: str | os.PathLike[str] | None = None,
     encoder: str = "lite0",
     views: int = 2,
+    view_images: int | None = None,
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
@@ -74,8 +81,9 @@ def cluster(
         source: a folder, a Parquet file with an image column, or ``digits``.
         n_clusters: K, at least 2, or ``auto``: as many as the features show.
         out: the run folder; ``./SOURCE_NAME.headlight`` if left out.
-        encoder: its name.
+        encoder: its name, or several joined by ``+``.
         views: augmented views an image, beside the plain one.
+        view_images: how many images get augmented views, a random sample; None: all.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
@@ -98,7 +106,13 @@ def cluster(
         check_clusters(n_clusters, opened.count)
     progress = stages("embed") if stages else None
     run, report = embed_run(
-        opened, path, encoder=encoder, views=views, device=device, progress=progress
+        opened,
+        path,
+        encoder=encoder,
+        views=views,
+        view_images=view_images,
+        device=device,
+        progress=progress,
     )
     if on_embedded:
         on_embedded(report)

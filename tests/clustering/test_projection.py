@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from headlight.clustering import projection as module
 from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.validation import Features
+from headlight.clustering.validation import Features, sample
 
 
 def features(n: int = 400, dim: int = 30, offset: float = 0.0) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_of_large_data_a_sample_is_read_always_the_same(monkeypatch):
     X = features()
     first = fit_projection(Features(X), 8)
     assert torch.equal(first.components, fit_projection(Features(X), 8).components)
-    unread = np.setdiff1d(np.arange(len(X)), module.sample(len(X), 100))
+    unread = np.setdiff1d(np.arange(len(X)), sample(len(X), 100))
     changed = X.copy()
     changed[unread] = 0
     assert torch.equal(first.components, fit_projection(Features(changed), 8).components)

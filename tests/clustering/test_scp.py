@@ -229,7 +229,7 @@ def test_values_whose_squares_overflow_are_refused():
 
 def test_most_rows_of_large_data_are_labelled_without_being_learned_from(make_blobs, monkeypatch):
     X, labels = make_blobs([300] * 4)
-    monkeypatch.setattr("headlight.clustering.graph.MOST_ROWS", 400)
+    monkeypatch.setattr("headlight.clustering.scp.MOST_ROWS", 400)
     scp = fit(X)
     assert adjusted_rand_score(labels, scp.labels_) > 0.95
     everything = fit(X[:, 0])

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from headlight.encoders import load_encoder
+from headlight.encoders import Fusion, load_encoder
 from headlight.encoders.engine import Engine
 from headlight.errors import HeadlightError
 from headlight.features import FeatureStore, StoreSettings, embed_source
@@ -15,6 +16,7 @@ from headlight.images import open_source
 from tests.conftest import draw
 
 LITE0 = load_encoder("lite0")
+ONE = Fusion((LITE0,))
 
 
 class MeanColour(Engine):
@@ -42,12 +44,18 @@ def store(photos: Path, tmp_path: Path) -> FeatureStore:
 
 
 def embed(photos: Path, store: FeatureStore, engine: Engine | None = None):
-    return embed_source(open_source(photos), store, LITE0, engine or MeanColour())
+    return embed_source(open_source(photos), store, ONE, [engine or MeanColour()])
+
+
+def contents(store: FeatureStore) -> tuple[list[str], np.ndarray]:
+    paths, stored = store.load()
+    return paths.to_pylist(), stored.whole
 
 
 def test_every_image_gets_a_row_with_all_its_views(photos: Path, store: FeatureStore) -> None:
     report = embed(photos, store)
-    paths, features = store.load()
+    paths, stored = store.load()
+    features = stored.whole
     assert report.added == 36
     assert features.shape == (36, 2, 1280)
     assert features.dtype == np.float16
@@ -64,7 +72,7 @@ def test_second_run_encodes_nothing(photos: Path, store: FeatureStore) -> None:
 
 def test_new_changed_and_gone_files_are_noticed(photos: Path, store: FeatureStore) -> None:
     embed(photos, store)
-    before = dict(zip(*[store.load()[0].to_pylist(), store.load()[1]], strict=True))
+    before = dict(zip(*contents(store), strict=True))
     (photos / "disc" / "00.png").unlink()
     draw("noise", 99).save(photos / "disc" / "01.png")
     os.utime(photos / "disc" / "02.png", ns=(1, 1))
@@ -73,7 +81,7 @@ def test_new_changed_and_gone_files_are_noticed(photos: Path, store: FeatureStor
     report = embed(photos, store, engine)
     assert (report.kept, report.added, report.changed, report.gone) == (33, 1, 2, 1)
     assert engine.images == 2 * 3
-    after = dict(zip(*[store.load()[0].to_pylist(), store.load()[1]], strict=True))
+    after = dict(zip(*contents(store), strict=True))
     assert set(after) == set(before) - {"disc/00.png"} | {"aaa.png"}
     assert (after["disc/01.png"] != before["disc/01.png"]).any()
     assert (after["disc/02.png"] == before["disc/02.png"]).all()
@@ -87,7 +95,7 @@ def test_store_looks_the_same_however_it_came_about(photos: Path, tmp_path: Path
     embed(photos, piecemeal)
     hidden.rename(photos / "noise")
     embed(photos, piecemeal)
-    for one, other in zip(at_once.load(), piecemeal.load(), strict=True):
+    for one, other in zip(contents(at_once), contents(piecemeal), strict=True):
         assert np.array_equal(one, other)
 
 
@@ -131,7 +139,7 @@ def test_rows_written_twice_are_mended(photos: Path, store: FeatureStore) -> Non
     store.append([ref.id], [ref.path], [ref.stamp], np.zeros((1, 2, LITE0.dim), np.float16))
     report = embed(photos, store)
     assert (report.kept, report.added, report.gone, len(store)) == (35, 1, 0, 36)
-    assert store.load()[1].any(axis=(1, 2)).all()
+    assert store.load()[1].whole.any(axis=(1, 2)).all()
 
 
 def test_bad_images_are_quarantined_wherever_they_stand(photos: Path, store: FeatureStore) -> None:
@@ -171,7 +179,7 @@ def test_another_folder_in_its_place_is_refused(photos: Path, store: FeatureStor
 def test_progress_ends_at_the_total(photos: Path, store: FeatureStore) -> None:
     (photos / "text.txt").write_text("x")
     seen: list[tuple[int, int]] = []
-    embed_source(open_source(photos), store, LITE0, MeanColour(), lambda *step: seen.append(step))
+    embed_source(open_source(photos), store, ONE, [MeanColour()], lambda *step: seen.append(step))
     assert seen == [(i, 37) for i in range(1, 38)]
 
 
@@ -179,9 +187,9 @@ def test_features_larger_than_memory_become_a_memory_map(
     photos: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embed(photos, store)
-    _, plain = store.load()
+    _, plain = contents(store)
     monkeypatch.setattr("os.sysconf", lambda name: 1)
-    _, mapped = store.load()
+    _, mapped = contents(store)
     assert isinstance(mapped, np.memmap)
     assert (mapped == plain).all()
     assert not list(store.path.parent.glob(".features-*"))
@@ -202,3 +210,63 @@ def test_many_commits_leave_few_files(
     monkeypatch.setattr(embed_module, "FEWEST_A_COMMIT", 1)
     embed(photos, store)
     assert len(list((store.path / "_versions").glob("*.manifest"))) == 1
+
+
+def test_views_of_some_images_only(photos: Path, tmp_path: Path) -> None:
+    """The images with the smallest ids get them: a random sample, the same one every time."""
+    whole, part = new_store(photos, tmp_path / "a.lance"), None
+    embed(photos, whole)
+    settings = replace(whole.settings, view_images=10)
+    part = FeatureStore.create(tmp_path / "b.lance", settings)
+    engine = MeanColour()
+    embed(photos, part, engine)
+    assert engine.images == 36 + 10
+    paths, stored = FeatureStore.open(part.path).load()
+    ids = np.array([ref.id for ref in open_source(photos)])  # in the order of the paths' bytes
+    assert stored.viewed.tolist() == np.sort(np.argsort(ids)[:10]).tolist()
+    everything = whole.load()[1]
+    assert np.array_equal(stored.plain, everything.plain)
+    assert np.array_equal(stored.augmented, everything.augmented[stored.viewed])
+    assert stored.whole is None
+
+
+def test_views_of_no_image_and_of_more_than_there_are(photos: Path, tmp_path: Path) -> None:
+    shapes = []
+    for images in (0, 99):
+        settings = StoreSettings(
+            str(photos), "lite0", "w", LITE0.dim, 1, "mean-colour", view_images=images
+        )
+        store = FeatureStore.create(tmp_path / f"{images}.lance", settings)
+        embed(photos, store)
+        shapes.append(store.load()[1].augmented.shape)
+    assert shapes == [(0, 1, 1280), (36, 1, 1280)]
+
+
+def test_fused_encoders_stand_side_by_side(photos: Path, tmp_path: Path) -> None:
+    """Each encoder sees every image and view at its own size; its features don't change."""
+    small = load_encoder("lite0@64")
+    sizes: list[set[int]] = []
+
+    class Sized(MeanColour):
+        def encode(self, images):
+            sizes.append(seen := set())
+            for image in images:
+                seen.add(image.shape[0])
+                yield from super().encode([image])
+
+    (photos / "noise" / "broken.png").write_bytes(b"nothing")
+    stores = []
+    for name, parts in (("one", (LITE0,)), ("other", (small,)), ("both", (LITE0, small))):
+        both = Fusion(parts)
+        settings = StoreSettings(
+            str(photos), both.name, "w", both.dim, 1, "sized", dims=both.dims, view_images=20
+        )
+        store = FeatureStore.create(tmp_path / f"{name}.lance", settings)
+        report = embed_source(open_source(photos), store, both, [Sized() for _ in parts])
+        assert len(report.quarantine) == 1
+        stores.append(store.load()[1])
+    one, other, both = stores
+    assert sizes == [{224}, {64}, {224}, {64}]
+    assert both.plain.shape == (36, 2560)
+    assert np.array_equal(both.plain, np.concatenate([one.plain, other.plain], axis=1))
+    assert np.array_equal(both.augmented, np.concatenate([one.augmented, other.augmented], axis=2))

@@ -63,7 +63,7 @@ def test_clusters_table_agrees_with_the_assignments(fitted: Run) -> None:
 
 
 def test_model_on_disk_gives_the_assignments_on_disk(fitted: Run) -> None:
-    _, features = fitted.features.load()
+    features = fitted.features.load()[1].plain
     assert (fitted.model.predict(features) == fitted.assignments["cluster"].to_numpy()).all()
 
 

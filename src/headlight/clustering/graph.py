@@ -8,18 +8,13 @@ import numpy as np
 import torch
 
 from headlight.clustering.neighbours import NeighbourIndex
-from headlight.clustering.projection import Projection, sample
-from headlight.clustering.validation import CHUNK, Features
+from headlight.clustering.projection import Projection
+from headlight.clustering.validation import CHUNK, Features, sample
 
 # A small head learns nothing more from more rows, and memory and most of the time stay bounded.
 MOST_ROWS = 200_000
 # Neighbours of a row in the graph that starts are found on; pairs take the nearest of them.
 NEIGHBOURS = 15
-
-
-def training_rows(n: int) -> np.ndarray:
-    """The rows that heads learn from: all, or a sample of 200,000: int64, sorted."""
-    return sample(n, MOST_ROWS)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,10 @@ def learn(
     """
     mlp = recipe.head == "mlp"
     neighbours = None if recipe.pairs == "views" else graph.near(n_clusters)[:, :n_neighbors]
-    pairs = Pairs(len(rows), features.views, neighbours)
+    viewed = torch.from_numpy(features.has_views(rows))
+    pairs = Pairs(
+        len(rows), features.views, neighbours, viewed if viewed.any() and not viewed.all() else None
+    )
     heads: Heads
     heads = MLPHead(features.dim, n_clusters, generator) if mlp else LinearHeads.started(start())
     heads.to(device)
@@ -94,7 +97,7 @@ def learn(
             value = value + recipe.entropy_weight * entropy_loss(P, Q)
         return value
 
-    n_steps = recipe.n_epochs * (len(rows) // recipe.batch_size)
+    n_steps = recipe.n_epochs * (len(pairs.anchors) // recipe.batch_size)
     train(
         heads,
         chain.from_iterable(epoch(recipe.batch_size) for _ in count()),
@@ -104,7 +107,7 @@ def learn(
         decay=recipe.decay,
         progress=progress,
     )
-    size = min(len(rows), JUDGED_BATCH)
+    size = min(len(pairs.anchors), JUDGED_BATCH)
     losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss).numpy()
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
     shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]

@@ -15,21 +15,31 @@ class Pairs:
     Arguments:
         n: rows; views: views of each.
         neighbours: int64 (n, k), or None: pairs are then two different views of one image.
+        viewed: bool (n,), which rows have augmented views; None: all.
     """
 
     n: int
     views: int
     neighbours: torch.Tensor | None
+    viewed: torch.Tensor | None = None
+
+    @property
+    def anchors(self) -> torch.Tensor:
+        """Rows that pairs start from: all, but without neighbours only those with views."""
+        if self.neighbours is not None or self.viewed is None:
+            return torch.arange(self.n)
+        return self.viewed.nonzero()[:, 0]
 
     def epoch(
         self, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Batches (anchor, its view, partner, its view), each int64 (batch,).
 
-        Every row is the anchor of one pair, but for a last incomplete batch, which is dropped.
+        Every one of `anchors` is in one pair, but for a last incomplete batch, which is dropped.
         """
-        order = torch.randperm(self.n, generator=generator)
-        for start in range(0, self.n - batch_size + 1, batch_size):
+        anchors = self.anchors
+        order = anchors[torch.randperm(len(anchors), generator=generator)]
+        for start in range(0, len(order) - batch_size + 1, batch_size):
             yield self.sample(order[start : start + batch_size], generator)
 
     def sample(
@@ -48,6 +58,8 @@ class Pairs:
         k = self.neighbours.shape[1]
         choice = draw(k + 1 if self.views > 1 else k)
         itself = choice == k
+        if self.viewed is not None:
+            itself &= self.viewed[anchor]
         partner = self.neighbours[anchor, choice.clamp_max(k - 1)]
         partner_view = torch.where(itself, other_view, draw(self.views))
         return anchor, view, torch.where(itself, anchor, partner), partner_view

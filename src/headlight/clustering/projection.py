@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,17 +39,9 @@ class Projection:
         return torch.nn.functional.normalize(projected, dim=1)
 
 
-def sample(n: int, most: int) -> np.ndarray:
-    """All numbers below n, or `most` of them drawn at random: int64, sorted.
-
-    Always the same ones: what is learned of the data as a whole does not depend on a seed.
-    """
-    if n <= most:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
-
-
-def fit_projection(features: Features, n_components: int) -> Projection:
+def fit_projection(
+    features: Features, n_components: int, blocks: Sequence[int] | None = None
+) -> Projection:
     """Directions of the features, weighted by how far positive pairs agree in them.
 
     A principal component that changes between two views of one image, or between neighbours, says
@@ -63,12 +55,13 @@ def fit_projection(features: Features, n_components: int) -> Projection:
     Arguments:
         features: n rows, of which at most 20,000 are read.
         n_components: at most this many; fewer where the data allow no more.
+        blocks: lengths of the parts of a row that come from different encoders.
 
     Raises:
         ValueError: rows that are not finite, or too large for float32 sums.
     """
-    read = sample(features.n, SAMPLE)
-    principal = _principal(features, read, PRINCIPAL)
+    read = features.sample(SAMPLE)
+    principal = _principal(features, read, PRINCIPAL, blocks)
     rows = torch.empty(len(read), features.views, principal.components.shape[1])
     for view in range(features.views):
         for start in range(0, len(read), CHUNK):
@@ -82,7 +75,8 @@ def fit_projection(features: Features, n_components: int) -> Projection:
     if features.views > 1:
         # Of `views` differences from their mean, all but one are free.
         free = features.views / (features.views - 1)
-        within = _covariance(part - part.mean(dim=1, keepdim=True) for part in rows.split(PART))
+        viewed = rows[torch.from_numpy(features.has_views(read))]
+        within = _covariance(part - part.mean(dim=1, keepdim=True) for part in viewed.split(PART))
         weighted = _agreeing(total, free * within, n_components, SHRINKAGE_VIEWS)
         points = torch.nn.functional.normalize(rows[:, 0] @ weighted, dim=1)
     within = _between_neighbours(rows, points)
@@ -114,8 +108,14 @@ def project(
     return out
 
 
-def _principal(features: Features, read: np.ndarray, n_components: int) -> Projection:
-    """PCA of view 0 of the rows in `read`, read in chunks; components are orthonormal."""
+def _principal(
+    features: Features, read: np.ndarray, n_components: int, blocks: Sequence[int] | None
+) -> Projection:
+    """PCA of view 0 of the rows in `read`, read in chunks.
+
+    Components are orthonormal; with blocks, those of features scaled so that each block has
+    variance 1 in all, times that scale.
+    """
     # Sums relative to the first row: features far from the origin keep their digits in float32.
     origin = features.rows(read[:1])[0]
     total = torch.zeros(features.dim, dtype=torch.float64)
@@ -132,8 +132,17 @@ def _principal(features: Features, read: np.ndarray, n_components: int) -> Proje
     if not torch.isfinite(scatter).all():
         raise ValueError("X holds values whose squares overflow float32: scale X down.")
     kept = min(n_components, features.dim, max(1, len(read) - 1))
-    vectors = _leading(scatter.numpy(), None, kept)[1]
-    return Projection((origin.double() + shift).float(), torch.from_numpy(vectors).float())
+    scale = _block_scale(scatter.diagonal() / len(read), blocks)
+    vectors = torch.from_numpy(_leading((scatter * scale * scale[:, None]).numpy(), None, kept)[1])
+    return Projection((origin.double() + shift).float(), (vectors * scale[:, None]).float())
+
+
+def _block_scale(variance: torch.Tensor, blocks: Sequence[int] | None) -> torch.Tensor:
+    """What to multiply each feature by, float64 (dim,), for each block to have variance 1 in all."""
+    if blocks is None:
+        return torch.ones_like(variance)
+    sums = [part.sum().clamp_min(1e-12) for part in variance.split(list(blocks))]
+    return torch.cat([s.rsqrt().expand(width) for s, width in zip(sums, blocks, strict=True)])
 
 
 def _covariance(parts: Iterable[torch.Tensor]) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
@@ -20,19 +20,19 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.centres import centres_of
 from headlight.clustering.duplicates import near_duplicates
-from headlight.clustering.graph import Graph, training_rows
+from headlight.clustering.graph import MOST_ROWS, Graph
 from headlight.clustering.heads import Heads, MLPHead
 from headlight.clustering.hierarchy import cut, merge_hierarchy
 from headlight.clustering.learning import Learned, learn
 from headlight.clustering.number import count_clusters
-from headlight.clustering.projection import fit_projection, project, sample
+from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES, Recipe
 from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
 from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
-from headlight.clustering.validation import Features, count_distinct, require_finite
+from headlight.clustering.validation import Features, count_distinct, require_finite, sample
 
 # Prediction runs on blocks of exactly this many rows, the last one padded: the arithmetic on a
 # row is then the same whichever rows come with it.
@@ -56,6 +56,8 @@ class SCP(ClusterMixin, BaseEstimator):
             views.
         n_heads: heads to train and choose from ("paper" trains one).
         n_components: directions to project onto, at most. "paper" uses them for outliers only.
+        blocks: lengths of the parts of a row that come from different encoders, adding up to dim;
+            each is scaled to the same variance. None: one encoder.
         n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
             fewer on little data, half the mean size of a cluster at most.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
@@ -110,6 +112,7 @@ class SCP(ClusterMixin, BaseEstimator):
         "recipe": [StrOptions(set(RECIPES))],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "n_components": [Interval(Integral, 1, None, closed="left")],
+        "blocks": ["array-like", None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "entropy_weight": [Interval(Real, 0, None, closed="left"), None],
@@ -127,6 +130,7 @@ class SCP(ClusterMixin, BaseEstimator):
         recipe: str = "robust",
         n_heads: int = 3,
         n_components: int = 256,
+        blocks: Sequence[int] | None = None,
         n_neighbors: int = 10,
         temperature: float = 0.5,
         entropy_weight: float | None = None,
@@ -140,6 +144,7 @@ class SCP(ClusterMixin, BaseEstimator):
         self.recipe = recipe
         self.n_heads = n_heads
         self.n_components = n_components
+        self.blocks = blocks
         self.n_neighbors = n_neighbors
         self.temperature = temperature
         self.entropy_weight = entropy_weight
@@ -150,7 +155,12 @@ class SCP(ClusterMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(
-        self, X: Any, y: Any = None, *, progress: Callable[[int, int], object] | None = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        augmented: tuple[Any, Any] | None = None,
+        progress: Callable[[int, int], object] | None = None,
     ) -> SCP:
         """Train the heads, keep the best, label every row.
 
@@ -158,6 +168,8 @@ class SCP(ClusterMixin, BaseEstimator):
             X: (n, dim) or (n, views, dim), view 0 the plain image. float16/32/64 array, memory
                 map or torch tensor. Never copied to float32 as a whole.
             y: ignored.
+            augmented: where only some rows have augmented views: numbers of these rows, sorted
+                integers (m,), and their views, (m, views, dim); X is then (n, dim), plain views.
             progress: called with (steps done, steps in all) after every training step.
 
         Returns:
@@ -165,15 +177,15 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         self._validate_params()
         device = _device(self.device)
-        features = self._acceptable(X)
+        features = self._acceptable(X, augmented)
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = features.dim
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         generator = torch.Generator().manual_seed(seed)
 
-        rows = training_rows(features.n)
-        recipe = self._resolved(len(rows))
-        self.projection_ = fit_projection(features, self.n_components)
+        rows = features.sample(MOST_ROWS)
+        recipe = self._resolved(features, rows)
+        self.projection_ = fit_projection(features, self.n_components, self.blocks)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
         spectrum = Spectrum(graph)
         if self.n_clusters == "auto":
@@ -303,9 +315,14 @@ class SCP(ClusterMixin, BaseEstimator):
             )
         return order
 
-    def _acceptable(self, X: Any) -> Features:
+    def _acceptable(self, X: Any, augmented: tuple[Any, Any] | None) -> Features:
         """X, where it can be clustered at all."""
-        features = Features(X)
+        features = Features(X, augmented)
+        if self.blocks is not None and sum(self.blocks) != features.dim:
+            raise ValueError(
+                f"blocks={tuple(self.blocks)} add up to {sum(self.blocks)}, X has {features.dim} "
+                "features."
+            )
         least = 2 if self.n_clusters == "auto" else int(self.n_clusters)
         if features.n < least:
             raise ValueError(f"X has n_samples={features.n}, fewer than n_clusters={least}.")
@@ -323,8 +340,10 @@ class SCP(ClusterMixin, BaseEstimator):
             raise ValueError(f"X has {distinct} distinct rows, fewer than n_clusters={least}.")
         return features
 
-    def _resolved(self, n: int) -> Recipe:
+    def _resolved(self, features: Features, rows: np.ndarray) -> Recipe:
         """The recipe with the user's own values, and sizes that fit the data."""
+        only_viewed = RECIPES[self.recipe].pairs == "views"
+        n = int(features.has_views(rows).sum()) if only_viewed else len(rows)
         recipe = RECIPES[self.recipe]
         given = {
             name: getattr(self, name)

@@ -28,6 +28,8 @@ def to_state(scp: Any) -> State:
     parameters = scp.get_params()
     if not isinstance(scp.random_state, Integral):
         parameters["random_state"] = None  # a generator's state is no setting
+    if scp.blocks is not None:
+        parameters["blocks"] = [int(width) for width in scp.blocks]
     plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in parameters.items()}
     fitted = {
         "n_features_in_": scp.n_features_in_,

@@ -20,13 +20,17 @@ class Features:
 
     Arguments:
         X: array-like, memory map or torch tensor, (n, dim) or (n, views, dim), real numbers.
+        augmented: where only some rows have augmented views: X is then (n, dim), of plain views,
+            and this a pair of row numbers, sorted integers (m,), and of their other views, as X,
+            (m, views, dim).
 
     Raises:
-        ValueError: complex, wrong number of dimensions, no rows, no features, not numbers.
+        ValueError: complex, wrong number of dimensions, no rows, no features, not numbers; views
+            that don't go with X.
         TypeError: sparse, or an object array that holds something other than numbers.
     """
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Any, augmented: tuple[Any, Any] | None = None) -> None:
         self.array: Any = _as_array(X)
         shape = tuple(self.array.shape)
         if len(shape) not in (2, 3):
@@ -43,22 +47,64 @@ class Features:
             )
         self.n, self.dim = shape[0], shape[-1]
         self.views = shape[1] if len(shape) == 3 else 1
+        self._viewed: np.ndarray | None = None
+        if augmented is not None:
+            self._augment(*augmented)
+
+    def _augment(self, viewed: Any, others: Any) -> None:
+        viewed, others = np.asarray(viewed), _as_array(others)
+        if self.array.ndim != 2:
+            raise ValueError("X must be (n, dim), of plain views, where augmented is given.")
+        if viewed.ndim != 1 or viewed.dtype.kind not in "iu" or (np.diff(viewed) <= 0).any():
+            raise ValueError("augmented[0] must be row numbers (m,), sorted, each once.")
+        if len(viewed) and not 0 <= viewed[0] <= viewed[-1] < self.n:
+            raise ValueError(f"augmented[0] must hold numbers of rows, 0 to {self.n - 1}.")
+        shape = tuple(others.shape)
+        if len(shape) != 3 or (shape[0], shape[2]) != (len(viewed), self.dim):
+            raise ValueError(
+                f"augmented[1] must be (m, views, dim) = ({len(viewed)}, views, {self.dim}), "
+                f"got {shape}."
+            )
+        if len(viewed) and shape[1]:
+            self._viewed, self._others, self.views = viewed.astype(np.int64), others, 1 + shape[1]
+            self._place = np.full(self.n, -1, dtype=np.int32)
+            self._place[viewed] = np.arange(len(viewed))
+
+    def has_views(self, index: np.ndarray) -> np.ndarray:
+        """Which of the rows `index`, int64 (rows,), have all views: bool (rows,)."""
+        if self._viewed is None:
+            return np.full(len(index), self.views > 1)
+        return self._place[index] >= 0
+
+    def sample(self, most: int) -> np.ndarray:
+        """All row numbers, or `most` drawn at random, rows with views before others.
+
+        int64, sorted. Always the same ones: what is learned of the data as a whole does not
+        depend on a seed.
+        """
+        drawn = sample(self.n, most)
+        if self._viewed is None or len(drawn) == self.n:
+            return drawn
+        first = self._viewed[sample(len(self._viewed), most)]
+        rest = drawn[self._place[drawn] < 0]
+        return np.sort(np.concatenate([first, rest[sample(len(rest), most - len(first))]]))
 
     def rows(self, index: Any, view: Any = 0) -> torch.Tensor:
         """The rows `index`, each in view `view` (one for all, or one per row), as float32 copies.
+
+        A row that has no such view comes in its plain one.
 
         Arguments:
             index: slice, or integers (rows,), array or tensor.
             view: integer, or integers (rows,); ignored where X has one view.
         """
-        picked = self.array[index] if self.array.ndim == 2 else self.array[index, view]
-        if isinstance(picked, torch.Tensor):
-            return picked.detach().to("cpu", torch.float32, copy=True)
-        if picked.dtype not in (np.float16, np.float32, np.float64) or not picked.dtype.isnative:
-            picked = picked.astype(np.float32)
-        # A copy, because a tensor must not alias memory that may be read-only. PyTorch converts
-        # float16 several times faster than NumPy.
-        return torch.from_numpy(np.array(picked, order="C", copy=True)).float()
+        picked = _float32(self.array[index] if self.array.ndim == 2 else self.array[index, view])
+        if self._viewed is not None and np.asarray(view).any():
+            place = self._place[np.asarray(index) if not isinstance(index, slice) else index]
+            view = np.broadcast_to(np.asarray(view), place.shape)
+            other = np.flatnonzero((view > 0) & (place >= 0))
+            picked[other] = _float32(self._others[place[other], view[other] - 1])
+        return picked
 
     def chunks(self, view: int = 0, size: int = CHUNK) -> Iterator[tuple[int, torch.Tensor]]:
         """(first row, rows as float32) over all rows of one view; ValueError where not finite."""
@@ -66,6 +112,13 @@ class Features:
             rows = self.rows(slice(start, start + size), view)
             require_finite(rows, range(start, start + len(rows)))
             yield start, rows
+
+
+def sample(n: int, most: int) -> np.ndarray:
+    """All numbers below n, or `most` of them drawn at random, always the same: int64, sorted."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
 def count_distinct(features: Features, enough: int) -> int:
@@ -94,6 +147,17 @@ def require_finite(rows: torch.Tensor, numbers: Sequence[int] | np.ndarray) -> N
     first = int(bad.nonzero()[0])
     what = "NaN" if torch.isnan(rows[first]).any() else "infinity or a value too large for float32"
     raise ValueError(f"X contains {what}, first seen in row {int(numbers[first])}.")
+
+
+def _float32(picked: Any) -> torch.Tensor:
+    """A copy as float32, never the memory of the array itself."""
+    if isinstance(picked, torch.Tensor):
+        return picked.detach().to("cpu", torch.float32, copy=True)
+    if picked.dtype not in (np.float16, np.float32, np.float64) or not picked.dtype.isnative:
+        picked = picked.astype(np.float32)
+    # A copy, because a tensor must not alias memory that may be read-only. PyTorch converts
+    # float16 several times faster than NumPy.
+    return torch.from_numpy(np.array(picked, order="C", copy=True)).float()
 
 
 def _as_array(X: Any) -> np.ndarray | torch.Tensor:

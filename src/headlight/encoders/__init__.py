@@ -3,6 +3,16 @@
 from headlight.encoders.base import Encoder
 from headlight.encoders.choice import make_engine
 from headlight.encoders.engine import Engine, cpu_count
-from headlight.encoders.registry import ENCODERS, load_encoder
+from headlight.encoders.fusion import Fusion, engine_name, load_fusion
+from headlight.encoders.registry import load_encoder
 
-__all__ = ["ENCODERS", "Encoder", "Engine", "cpu_count", "load_encoder", "make_engine"]
+__all__ = [
+    "Encoder",
+    "Engine",
+    "Fusion",
+    "cpu_count",
+    "engine_name",
+    "load_encoder",
+    "load_fusion",
+    "make_engine",
+]

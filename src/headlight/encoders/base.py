@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 if TYPE_CHECKING:
+    import openvino as ov
     import torch
 
 
@@ -17,24 +18,31 @@ class Encoder:
     """A frozen, pre-trained vision encoder.
 
     Arguments:
-        name: short name, as given to ``--encoder``.
+        name: what ``--encoder`` was given, paths made absolute: it loads the same encoder again.
         dim: length of one feature vector.
         input_size: side of the square image the network takes, pixels.
-        crop: share of the shorter side that the central crop of the plain view keeps.
         weights_hash: SHA-256 of the weights; features of other weights are never mixed in.
         build: makes the network in evaluation mode. It takes pixels, (batch, size, size, 3)
             uint8, normalises them itself, and gives features, (batch, dim) float32: so every
             engine runs the same graph, preprocessing included.
         description: one line for ``headlight encoders``.
+        crop: share of the shorter side that the central crop of the plain view keeps.
+        squash: the plain view is the whole image, squashed to a square, and no crop.
+        resample: how the plain view is resized.
+        convert: makes an OpenVINO model that does what `build`'s network does, for encoders that
+            are no PyTorch module; None: OpenVINO converts what `build` makes.
     """
 
     name: str
     dim: int
     input_size: int
-    crop: float
     weights_hash: str
     build: Callable[[], torch.nn.Module]
     description: str
+    crop: float = 1.0
+    squash: bool = False
+    resample: Image.Resampling = Image.Resampling.BICUBIC
+    convert: Callable[[], ov.Model] | None = None
 
     @property
     def min_side(self) -> int:
@@ -42,7 +50,7 @@ class Encoder:
         return 2 * self.input_size
 
     def plain_view(self, image: Image.Image) -> Image.Image:
-        """View 0: the central square, resized (bicubic, antialiased) in one step.
+        """View 0: the central square, or the whole squashed, resized with antialiasing in one step.
 
         Arguments:
             image: RGB, any size.
@@ -52,6 +60,6 @@ class Encoder:
         """
         side = min(image.size) * self.crop
         x, y = (image.width - side) / 2, (image.height - side) / 2
+        box = (0, 0, *image.size) if self.squash else (x, y, x + side, y + side)
         size = (self.input_size, self.input_size)
-        box = (x, y, x + side, y + side)
-        return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+        return image.resize(size, self.resample, box=box, reducing_gap=3.0)

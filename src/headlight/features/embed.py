@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, tee
 from typing import TypeVar
 
 import numpy as np
 
-from headlight.encoders import Encoder, Engine, cpu_count
+from headlight.encoders import Engine, Fusion, cpu_count
 from headlight.errors import HeadlightError
 from headlight.features.store import FeatureStore
 from headlight.images import BadImage, DecodeLimits, ImageRef, ImageSource, augment, decode
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work goes on."""
+
+Prepared = tuple[ImageRef, list[list[np.ndarray]] | BadImage]
+"""An image, and for each encoder its views as pixels, or why it can't be used."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,8 +52,8 @@ class EmbedReport:
 def embed_source(
     source: ImageSource,
     store: FeatureStore,
-    encoder: Encoder,
-    engine: Engine,
+    encoders: Fusion,
+    engines: Sequence[Engine],
     progress: Progress | None = None,
 ) -> EmbedReport:
     """Brings ``store`` in step with ``source``: encodes what is new or changed, drops what is gone.
@@ -60,9 +63,9 @@ def embed_source(
 
     Arguments:
         source: the images.
-        store: where features go; its settings tell the number of views.
-        encoder: prepares the images.
-        engine: runs the encoder.
+        store: where features go; its settings tell the number of views, and of images with views.
+        encoders: prepare the images.
+        engines: run them, one each.
         progress: told the number of images done and their total.
 
     Returns:
@@ -82,7 +85,8 @@ def embed_source(
     done = report.kept
     views = store.settings.views
     written = len(known.ids)
-    largest = max(FEWEST_A_COMMIT, BYTES_A_COMMIT // (2 * encoder.dim * (views + 1)))
+    largest = max(FEWEST_A_COMMIT, BYTES_A_COMMIT // (2 * encoders.dim * (views + 1)))
+    last = _last_with_views(source, store.settings.view_images)
     rows: list[tuple[ImageRef, np.ndarray]] = []
     commits = 0
 
@@ -94,7 +98,7 @@ def embed_source(
             [r.id for r in refs],
             [r.path for r in refs],
             [r.stamp for r in refs],
-            np.stack(features),
+            features,
         )
         written += len(refs)
         commits += 1
@@ -102,7 +106,10 @@ def embed_source(
             store.tidy()
 
     try:
-        for ref, features in encode(source, todo(), encoder, engine, views=views):
+        stream = encode(
+            source, todo(), encoders, engines, lambda ref: views if ref.id <= last else 0
+        )
+        for ref, features in stream:
             if isinstance(features, BadImage):
                 report.quarantine.append((ref.path, str(features)))
             else:
@@ -126,10 +133,10 @@ def embed_source(
 def encode(
     source: ImageSource,
     refs: Iterable[ImageRef],
-    encoder: Encoder,
-    engine: Engine,
+    encoders: Fusion,
+    engines: Sequence[Engine],
+    views: Callable[[ImageRef], int],
     *,
-    views: int,
     limits: DecodeLimits | None = None,
 ) -> Iterator[tuple[ImageRef, np.ndarray | BadImage]]:
     """Features of images, in their order, while the next ones are being decoded.
@@ -137,38 +144,59 @@ def encode(
     Arguments:
         source: reads the images.
         refs: which images.
-        encoder: prepares them.
-        engine: runs the encoder.
-        views: augmented views, beside the plain one.
+        encoders: prepare them: an image is decoded once for all encoders and views.
+        engines: run the encoders, one each.
+        views: augmented views of an image, beside the plain one.
         limits: what one image may cost.
 
     Returns:
         Pairs of an image and its features, (1 + views, dim) float16, or why it can't be used.
     """
     limits = limits or DecodeLimits()
-    waiting: deque[tuple[ImageRef, BadImage | None]] = deque()
+    waiting: deque[tuple[ImageRef, int, BadImage | None]] = deque()
 
-    def prepare(ref: ImageRef) -> list[np.ndarray] | BadImage:
+    def prepare(ref: ImageRef) -> list[list[np.ndarray]] | BadImage:
         try:
-            return _views(source, ref, encoder, views, limits)
+            return _views(source, ref, encoders, views(ref), limits)
         except BadImage as reason:
             return reason
 
-    def pixels() -> Iterator[np.ndarray]:
-        for ref, prepared in _ordered_map(prepare, refs):
-            bad = prepared if isinstance(prepared, BadImage) else None
-            waiting.append((ref, bad))
-            if not isinstance(prepared, BadImage):
-                yield from prepared
+    def pixels(part: int, prepared: Iterable[Prepared]) -> Iterator[np.ndarray]:
+        for ref, found in prepared:
+            bad = isinstance(found, BadImage)
+            if part == 0:
+                waiting.append((ref, 0 if bad else len(found[0]), found if bad else None))
+            if not bad:
+                yield from found[part]
 
-    vectors = engine.encode(pixels())
-    while block := list(islice(vectors, views + 1)):
-        while waiting[0][1] is not None:
-            yield waiting.popleft()  # type: ignore[misc]
-        ref, _ = waiting.popleft()
-        features = _half(np.stack(block))
-        yield ref, features
-    yield from waiting  # type: ignore[misc]
+    streams = tee(_ordered_map(prepare, refs), len(engines))
+    vectors = [
+        engine.encode(pixels(part, stream))
+        for part, (engine, stream) in enumerate(zip(engines, streams, strict=True))
+    ]
+    for first in vectors[0]:
+        while waiting[0][2] is not None:
+            ref, _, bad = waiting.popleft()
+            yield ref, bad
+        ref, count, _ = waiting.popleft()
+        blocks = [[first, *islice(vectors[0], count - 1)]]
+        blocks += [list(islice(others, count)) for others in vectors[1:]]
+        yield ref, _half(np.concatenate([np.stack(block) for block in blocks], axis=1))
+    for ref, _, bad in waiting:
+        yield ref, bad
+
+
+def _last_with_views(source: ImageSource, images: int | None) -> int:
+    """The largest id whose image gets augmented views: so many images have that id or a smaller.
+
+    Ids are hashes: the smallest of them are a random sample, and the same one after a resume.
+    """
+    if images is None or images >= source.count:
+        return 2**63 - 1
+    if images == 0:
+        return -(2**63) - 1
+    ids = np.fromiter((ref.id for ref in source), np.int64)
+    return int(np.partition(ids, images - 1)[images - 1])
 
 
 def _half(features: np.ndarray) -> np.ndarray | BadImage:
@@ -178,15 +206,18 @@ def _half(features: np.ndarray) -> np.ndarray | BadImage:
 
 
 def _views(
-    source: ImageSource, ref: ImageRef, encoder: Encoder, views: int, limits: DecodeLimits
-) -> list[np.ndarray]:
-    """All views of one image, (size, size, 3) uint8 each, cut from pixels decoded once."""
+    source: ImageSource, ref: ImageRef, encoders: Fusion, views: int, limits: DecodeLimits
+) -> list[list[np.ndarray]]:
+    """For each encoder all views of one image, (size, size, 3) uint8; decoded once."""
     if ref.problem:
         raise BadImage(ref.problem)
-    image = decode(source.read(ref.path, limits.file_bytes), encoder.min_side, limits)
-    plain = encoder.plain_view(image)
-    augmented = [augment(image, encoder.input_size, ref.id, v) for v in range(1, views + 1)]
-    return [np.asarray(view) for view in (plain, *augmented)]
+    image = decode(source.read(ref.path, limits.file_bytes), encoders.min_side, limits)
+    found = []
+    for encoder in encoders.parts:
+        made = [encoder.plain_view(image)]
+        made += [augment(image, encoder.input_size, ref.id, v) for v in range(1, views + 1)]
+        found.append([np.asarray(view) for view in made])
+    return found
 
 
 def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:

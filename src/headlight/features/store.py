@@ -39,6 +39,9 @@ class StoreSettings:
         dim: length of one vector.
         views: augmented views an image, beside the plain one.
         engine: what computed them; another one is said, not refused (differences are rounding).
+        dims: lengths of the vectors of fused encoders, which stand side by side in one of `dim`;
+            empty: there is one encoder.
+        view_images: how many images have augmented views, about; None: all.
     """
 
     source: str
@@ -48,6 +51,11 @@ class StoreSettings:
     views: int
     engine: str
     format: int = FORMAT
+    dims: tuple[int, ...] = ()
+    view_images: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dims", tuple(self.dims))  # JSON gives a list
 
     def differences(self, other: StoreSettings) -> list[str]:
         """What ``other`` wants otherwise, in words; empty if its rows may join."""
@@ -62,6 +70,24 @@ class StoreSettings:
 def _short(value: object) -> str:
     text = str(value)
     return text[:12] + "…" if len(text) == 64 and text.isalnum() else text
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All features of a store, in the order of the paths' bytes.
+
+    Arguments:
+        plain: (n, dim) float16, view 0.
+        augmented: (m, views, dim) float16, the other views of the rows that have them.
+        viewed: (m,) int64, which rows those are, sorted.
+        whole: (n, 1 + views, dim) float16, both in one array, where all rows have views (or none
+            is wanted); else None.
+    """
+
+    plain: np.ndarray
+    augmented: np.ndarray
+    viewed: np.ndarray
+    whole: np.ndarray | None
 
 
 class FeatureStore:
@@ -117,7 +143,11 @@ class FeatureStore:
         return lance.dataset(self.path).count_rows()
 
     def append(
-        self, ids: Sequence[int], paths: Sequence[str], stamps: Sequence[int], features: np.ndarray
+        self,
+        ids: Sequence[int],
+        paths: Sequence[str],
+        stamps: Sequence[int],
+        features: Sequence[np.ndarray],
     ) -> None:
         """Adds rows in one commit.
 
@@ -125,13 +155,23 @@ class FeatureStore:
             ids: signed 64-bit, unique in the store.
             paths: of the images.
             stamps: signed 64-bit marks of the files' states.
-            features: (rows, 1 + views, dim) float16.
+            features: of each image (1 + views, dim) float16, or (1, dim) if it has no views.
         """
         columns = [pa.array(ids, pa.int64()), pa.array(paths, pa.string())]
         columns.append(pa.array(stamps, pa.int64()))
-        for v in range(features.shape[1]):
-            values = pa.array(np.ascontiguousarray(features[:, v]).ravel())
-            columns.append(pa.FixedSizeListArray.from_arrays(values, features.shape[2]))
+        nothing = np.zeros(self.settings.dim, np.float16)
+        for v in range(self.settings.views + 1):
+            missing = np.array([len(one) <= v for one in features])
+            rows = [
+                nothing if gone else one[v] for one, gone in zip(features, missing, strict=True)
+            ]
+            columns.append(
+                pa.FixedSizeListArray.from_arrays(
+                    pa.array(np.concatenate(rows)),
+                    self.settings.dim,
+                    mask=pa.array(missing) if missing.any() else None,
+                )
+            )
         schema = lance.dataset(self.path).schema
         lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
 
@@ -151,34 +191,59 @@ class FeatureStore:
         table = lance.dataset(self.path).to_table(columns=["id", "stamp"])
         return table["id"].to_numpy(), table["stamp"].to_numpy()
 
-    def load(self) -> tuple[pa.Array, np.ndarray]:
+    def load(self) -> tuple[pa.Array, Stored]:
         """All features, in the order of the paths' bytes: the same however they got here.
 
         Returns:
             paths: (n,) strings.
-            features: (n, 1 + views, dim) float16; a memory map of an unlinked temporary file
-                beside the store when it would fill more than half of the free memory.
+            features: float16; memory maps of unlinked temporary files beside the store when they
+                would fill more than half of the free memory.
         """
         dataset = lance.dataset(self.path)
         paths = dataset.to_table(columns=["path"], scan_in_order=True)["path"].combine_chunks()
         order = pc.sort_indices(paths).to_numpy()
         target = np.empty(len(order), np.int64)
         target[order] = np.arange(len(order))
-        features = _allocate((len(order), self.settings.views + 1, self.settings.dim), self.path)
-        start = 0
-        for batch in self._batches():
-            features[target[start : start + len(batch)]] = batch
-            start += len(batch)
-        return paths.take(pa.array(order)), features
+        found = self._stored(dataset, target)
+        return paths.take(pa.array(order)), found
 
-    def _batches(self) -> Iterator[np.ndarray]:
-        views = [f"view_{v}" for v in range(self.settings.views + 1)]
-        scan = lance.dataset(self.path).to_batches(
-            columns=views, batch_size=SCAN_ROWS, scan_in_order=True, batch_readahead=2
+    def _stored(self, dataset: lance.LanceDataset, target: np.ndarray) -> Stored:
+        """All features, those of row i at the place target[i]."""
+        n, views, dim = len(target), self.settings.views, self.settings.dim
+        there = self._have_views(dataset)
+        if there.all():
+            features = _allocate((n, views + 1, dim), self.path)
+            for start, vectors in self._batches(dataset):
+                features[target[start : start + len(vectors[0])]] = np.stack(vectors, axis=1)
+            return Stored(features[:, 0], features[:, 1:], np.arange(n), features)
+        viewed = np.sort(target[there])
+        plain = _allocate((n, dim), self.path)
+        augmented = _allocate((len(viewed), views, dim), self.path)
+        for start, vectors in self._batches(dataset):
+            part = slice(start, start + len(vectors[0]))
+            plain[target[part]] = vectors[0]
+            places = np.searchsorted(viewed, target[part][there[part]])
+            augmented[places] = np.stack(vectors[1:], axis=1)
+        return Stored(plain, augmented, viewed, None)
+
+    def _have_views(self, dataset: lance.LanceDataset) -> np.ndarray:
+        """Which rows have augmented views, or all if none are wanted: (n,) bool."""
+        if not self.settings.views:
+            return np.ones(dataset.count_rows(), bool)
+        table = dataset.to_table(columns={"there": "view_1 is not null"}, scan_in_order=True)
+        return table["there"].to_numpy()
+
+    def _batches(self, dataset: lance.LanceDataset) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """First row, and the vectors (rows, dim) of each view; rows without a view are left out."""
+        names = [f"view_{v}" for v in range(self.settings.views + 1)]
+        scan = dataset.to_batches(
+            columns=names, batch_size=SCAN_ROWS, scan_in_order=True, batch_readahead=2
         )
+        start = 0
         for batch in scan:
-            rows = [batch[v].flatten().to_numpy().reshape(len(batch), -1) for v in views]
-            yield np.stack(rows, axis=1)
+            columns = (batch[name].flatten().to_numpy() for name in names)
+            yield start, [column.reshape(-1, self.settings.dim) for column in columns]
+            start += len(batch)
 
 
 def _allocate(shape: tuple[int, ...], beside: Path) -> np.ndarray:

@@ -52,7 +52,7 @@ def assignments_table(
 
     Arguments:
         paths: (n,) strings.
-        features: (n, 1 + views, dim); view 0 is used.
+        features: (n, dim), of the plain views.
         probabilities: (n, clusters).
         outliers: (n,) outlier scores.
         duplicates: (n,) groups of near-duplicates, −1 for none.
@@ -83,7 +83,7 @@ def clusters_table(
 
     Arguments:
         assignments: of `assignments_table`, rows as in ``features``.
-        features: (n, 1 + views, dim).
+        features: (n, dim), of the plain views.
         quality: of each of the K clusters.
 
     Returns:
@@ -157,15 +157,14 @@ def _map(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def _unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """View 0, centred and of unit length, a chunk at a time."""
-    view = features if features.ndim == 2 else features[:, 0]
-    mean = np.zeros(view.shape[1], np.float64)
-    for start in range(0, len(view), CHUNK):
-        mean += view[start : start + CHUNK].sum(0, dtype=np.float64)
-    mean = (mean / len(view)).astype(np.float32)
-    for start in range(0, len(view), CHUNK):
-        chunk = slice(start, min(start + CHUNK, len(view)))
-        yield chunk, _unit(view[chunk].astype(np.float32) - mean)
+    """Rows, centred and of unit length, a chunk at a time."""
+    mean = np.zeros(features.shape[1], np.float64)
+    for start in range(0, len(features), CHUNK):
+        mean += features[start : start + CHUNK].sum(0, dtype=np.float64)
+    mean = (mean / len(features)).astype(np.float32)
+    for start in range(0, len(features), CHUNK):
+        chunk = slice(start, min(start + CHUNK, len(features)))
+        yield chunk, _unit(features[chunk].astype(np.float32) - mean)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headlight.encoders import load_encoder, make_engine
+from headlight.encoders import engine_name, load_fusion
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, FeatureStore, Progress, StoreSettings, embed_source
 from headlight.images import ImageSource
@@ -27,6 +27,7 @@ def embed_run(
     *,
     encoder: str = "lite0",
     views: int = 2,
+    view_images: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
@@ -35,8 +36,9 @@ def embed_run(
     Arguments:
         source: the images.
         path: the run folder; made if it isn't there.
-        encoder: its name.
+        encoder: its name, or several joined by ``+``.
         views: augmented views an image, beside the plain one; 0 or more.
+        view_images: how many images get augmented views, a random sample; None: all.
         device: see `headlight.encoders.make_engine`.
         progress: told the number of images done and their total.
 
@@ -48,19 +50,28 @@ def embed_run(
     """
     if views < 0:
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
-    model = load_encoder(encoder)
+    if view_images is not None and view_images < 0:
+        raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
+    encoders = load_fusion(encoder)
     _refuse_foreign(path)
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
-    engine = make_engine(model, device)
+    engines = encoders.engines(device)
     wanted = StoreSettings(
-        source.uri, model.name, model.weights_hash, model.dim, views, engine.name
+        source=source.uri,
+        encoder=encoders.name,
+        weights=encoders.weights_hash,
+        dim=encoders.dim,
+        views=views,
+        engine=engine_name(engines),
+        dims=encoders.dims if len(encoders.parts) > 1 else (),
+        view_images=view_images,
     )
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
         store = _store(path, wanted)
         started = time.perf_counter()
-        report = embed_source(source, store, model, engine, progress)
+        report = embed_source(source, store, encoders, engines, progress)
         seconds = time.perf_counter() - started
         quarantine = pa.table(
             {

@@ -61,11 +61,18 @@ def fit_run(
     check_clusters(n_clusters, run.info["source"]["images"])
     settings: dict[str, Any] = {"asked": n_clusters, "recipe": recipe, "seed": seed}
     with locked(run.path):
-        paths, features = run.features.load()
-        scp = SCP(n_clusters, recipe=recipe, random_state=seed, device=device)
+        store = run.features
+        paths, stored = store.load()
+        features = stored.plain
+        blocks = store.settings.dims or None
+        scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         started = time.perf_counter()
         try:
-            scp.fit(features, progress=progress)
+            if stored.whole is None:
+                augmented = stored.viewed, stored.augmented
+                scp.fit(features, augmented=augmented, progress=progress)
+            else:
+                scp.fit(stored.whole, progress=progress)
         except ValueError as error:
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started

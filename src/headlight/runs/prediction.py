@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from headlight.encoders import load_encoder, make_engine
+from headlight.encoders import load_fusion
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
@@ -67,14 +67,13 @@ def predict_run(
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
     model = run.model
-    encoder = load_encoder(run.info["encoder"]["encoder"])
-    if encoder.weights_hash != run.info["encoder"]["weights"]:
+    encoders = load_fusion(run.info["encoder"]["encoder"])
+    if encoders.weights_hash != run.info["encoder"]["weights"]:
         raise HeadlightError(
-            f"the weights of encoder {encoder.name} are not those {run.path} was made with: "
+            f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    engine = make_engine(encoder, device)
-    stream = encode(source, source, encoder, engine, views=0)
+    stream = encode(source, source, encoders, encoders.engines(device), lambda _: 0)
     good = bad = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic(out) as temporary, _writer(out, temporary) as writer:

