@@ -24,11 +24,11 @@ from scipy.stats import spearmanr
 
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
-from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.neighbours import nearest_neighbours
 from headlight.clustering.projection import project
 from headlight.clustering.validation import Features
 from headlight.evaluation import metrics
+from headlight.evaluation.peers import Clustered, judge_by_peers
 
 NEIGHBOURS = 15
 SCORES = {
@@ -106,20 +106,6 @@ def fit(variant: Variant, y: np.ndarray) -> Fit:
     return Fit(figures, scp.labels_, nearest_neighbours(projected, NEIGHBOURS)[0])
 
 
-def judge_by_peers(fits: list[Fit], n_clusters: int) -> None:
-    """Adds "peers" to the figures of every fit."""
-    for one in fits:
-        one.figures["peers"] = float(
-            np.mean(
-                [
-                    graph_information(edge_shares(one.labels, other.neighbours, n_clusters))
-                    for other in fits
-                    if other is not one
-                ]
-            )
-        )
-
-
 def section(name: str, names: list[str], fits: list[Fit]) -> tuple[str, dict[str, float]]:
     """The Markdown of one data set, and each score's correlation with ACC."""
     acc = [one.figures["acc"] for one in fits]
@@ -168,7 +154,9 @@ def main() -> None:
             names.append(variant.name)
             fits.append(fit(variant, y))
             print(name, variant.name, fits[-1].figures, flush=True)
-        judge_by_peers(fits, len(np.unique(y)))
+        clustered = [Clustered(one.labels, one.neighbours) for one in fits]
+        for one, score in zip(fits, judge_by_peers(clustered, len(np.unique(y))), strict=True):
+            one.figures["peers"] = float(score)
         text, ranks[name] = section(name, names, fits)
         sections.append(text)
         print(text, flush=True)

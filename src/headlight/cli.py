@@ -14,7 +14,14 @@ from typing import Annotated, Any
 import typer
 
 from headlight.errors import HeadlightError
-from headlight.printing import Stages, new_table, say_embedded, show_evaluation, show_run
+from headlight.printing import (
+    Stages,
+    new_table,
+    say_embedded,
+    show_evaluation,
+    show_ranking,
+    show_run,
+)
 from headlight.terminal import Terminal
 
 app = typer.Typer(
@@ -85,7 +92,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             typer.echo(f"headlight: {_sentence(error)}", err=True)
             raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
 
-    app.command(name=function.__name__.strip("_"))(run)
+    app.command(name=function.__name__.strip("_").replace("_", "-"))(run)
     return run
 
 
@@ -340,6 +347,7 @@ def benchmark(
             cache=cache,
             out=out,
             stages=stages,
+            on_embedded=functools.partial(say_embedded, terminal),
         )
     for note in result["notes"]:
         terminal.say(note)
@@ -350,6 +358,34 @@ def benchmark(
     terminal.table(table)
     terminal.result(about(result))
     terminal.data(result)
+
+
+@command
+def rank_encoders(
+    source: Source,
+    encoders: Annotated[
+        str, typer.Option(help="Names with commas between; all on this disk if left out.")
+    ] = "",
+    images: Annotated[int, typer.Option(help="Of the sample.")] = 2000,
+    k: Clusters = "auto",
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Which encoder suits these images? Embeds a sample with each, ranks them without labels."""
+    from dataclasses import asdict
+
+    from headlight.encoders.listing import listed
+    from headlight.ranking import rank_encoders as rank
+
+    terminal = Terminal(quiet, as_json)
+    names = [name.strip() for name in encoders.split(",") if name.strip()]
+    names = names or [one.name for one in listed() if one.usable]
+    with Stages(terminal) as stages:
+        ranked = rank(source, names, images=images, n_clusters=k, device=device, stage=stages)
+    show_ranking(terminal, ranked)
+    terminal.data({"encoders": [asdict(one) for one in ranked]})
 
 
 @command

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from headlight.features import EmbedReport
+    from headlight.ranking import Ranked
     from headlight.runs import Run
 
 SHOWN = 25  # clusters in the table that `cluster` prints
@@ -19,7 +20,7 @@ SHOWN = 25  # clusters in the table that `cluster` prints
 class Stages:
     """One progress display after the other, as the stages of the pipeline ask for them."""
 
-    UNITS = {"embed": "images", "fit": "steps"}  # noqa: RUF012
+    UNITS = {"fit": "steps"}  # noqa: RUF012
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -28,7 +29,7 @@ class Stages:
     def __call__(self, stage: str) -> Callable[[int, int], None]:
         """Ends the display before, and begins the one of ``stage``."""
         self._close()
-        self._open = self._terminal.progress(stage, self.UNITS[stage])
+        self._open = self._terminal.progress(stage, self.UNITS.get(stage, "images"))
         return self._open.__enter__()
 
     def __enter__(self) -> Stages:
@@ -105,6 +106,28 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
         f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
         f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
     )
+
+
+def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
+    """Encoders, best first, and how to go on with the first."""
+    table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
+    for one in ranked:
+        score = "–" if one.score is None else f"{one.score:.3f}"
+        table.add_row(
+            _plain(one.encoder),
+            score,
+            str(one.n_clusters),
+            f"{one.confidence:.2f}",
+            f"{one.images_per_second:.0f}",
+        )
+    terminal.table(table)
+    if len(ranked) == 1:
+        terminal.result("one encoder only: nothing to compare it with (`headlight encoders`)")
+    else:
+        terminal.result(
+            "score: how well each encoder's clusters explain which images are neighbours for the "
+            f"others; labels were not used. Go on with: --encoder {ranked[0].encoder}"
+        )
 
 
 def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:

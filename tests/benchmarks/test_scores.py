@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.scores import Fit, fit, judge_by_peers, section, variants
-from headlight.clustering.information import POWER
+from benchmarks.scores import Fit, fit, section, variants
 
 
 def blobs(n: int = 300, dim: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -31,18 +30,6 @@ def test_variants_keep_the_images_and_change_one_thing():
     for variant in made:
         assert variant.X.shape[0] == len(X)
         assert variant.unseen.shape == (len(X), variant.X.shape[2])
-
-
-def test_peers_judge_by_the_graphs_of_the_others():
-    """A partition that fits no graph but its own gets nothing; the own graph is left out."""
-    ring = torch.tensor([[1, 2], [0, 3], [3, 0], [2, 1]])  # halves and stripes are half cut by it
-    pairs = torch.tensor([[1], [0], [3], [2]])
-    halves = np.array([0, 0, 1, 1])
-    fits = [Fit({}, halves, pairs), Fit({}, halves, pairs), Fit({}, halves, ring)]
-    judge_by_peers(fits, 2)
-    whole = np.log(2) ** (1 - POWER)  # I = H = log 2 where no edge is cut; 0 where half of them are
-    assert np.isclose(fits[0].figures["peers"], whole / 2)
-    assert np.isclose(fits[2].figures["peers"], whole)
 
 
 def test_the_table_ranks_scores():

@@ -221,7 +221,7 @@ def test_views_of_some_images_only(photos: Path, tmp_path: Path) -> None:
     engine = MeanColour()
     embed(photos, part, engine)
     assert engine.images == 36 + 10
-    paths, stored = FeatureStore.open(part.path).load()
+    _paths, stored = FeatureStore.open(part.path).load()
     ids = np.array([ref.id for ref in open_source(photos)])  # in the order of the paths' bytes
     assert stored.viewed.tolist() == np.sort(np.argsort(ids)[:10]).tolist()
     everything = whole.load()[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from headlight.encoders.base import Encoder
 from headlight.encoders.choice import make_engine
@@ -65,13 +66,20 @@ def load_fusion(spec: str) -> Fusion:
     Raises:
         HeadlightError: one of them can't be had, or is named twice.
     """
-    specs = [one.strip() for one in spec.split("+")]
+    specs = [one.strip() for one in _split(spec)]
     parts = tuple(load_encoder(one) for one in specs)
     names = [part.name for part in parts]
     for name in names:
         if names.count(name) > 1:
             raise HeadlightError(f"--encoder {spec}: {name} is named twice")
     return Fusion(parts)
+
+
+def _split(spec: str) -> list[str]:
+    """At every ``+`` that is no part of the name of a file or folder that exists."""
+    if Path(spec.partition(":")[2]).exists() and ":" in spec:
+        return [spec]
+    return spec.split("+")
 
 
 def engine_name(engines: Sequence[Engine]) -> str:

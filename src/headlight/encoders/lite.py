@@ -76,7 +76,7 @@ def _build(name: str, weights: Path, size: int) -> torch.nn.Module:
             super().__init__()
             number = f"efficientnet-lite{name[-1]}"
             # Its padding depends on the size.
-            self.network = EfficientNet.from_name(number, override_params={"image_size": size})
+            self.network = EfficientNet.from_name(number, image_size=size)
             state = torch.load(weights, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state)
 

@@ -1,6 +1,17 @@
 """Features: made from images by an encoder, kept on disk, resumable."""
 
 from headlight.features.embed import EmbedReport, Progress, embed_source, encode
-from headlight.features.store import FeatureStore, StoreSettings
+from headlight.features.imported import FeatureFile, import_features
+from headlight.features.store import FeatureStore, Stored, StoreSettings
 
-__all__ = ["EmbedReport", "FeatureStore", "Progress", "StoreSettings", "embed_source", "encode"]
+__all__ = [
+    "EmbedReport",
+    "FeatureFile",
+    "FeatureStore",
+    "Progress",
+    "StoreSettings",
+    "Stored",
+    "embed_source",
+    "encode",
+    "import_features",
+]

@@ -72,7 +72,7 @@ def embed_source(
         What was found and done.
     """
     report = EmbedReport()
-    known = _Known(*store.stamps())
+    known = Known(*store.stamps())
     total = source.count
     stale = known.drop_stale(source)
     store.delete(stale)
@@ -153,7 +153,8 @@ def encode(
         Pairs of an image and its features, (1 + views, dim) float16, or why it can't be used.
     """
     limits = limits or DecodeLimits()
-    waiting: deque[tuple[ImageRef, int, BadImage | None]] = deque()
+    # Images in the engines' hands, with the number of their views, or why there are none.
+    waiting: deque[tuple[ImageRef, int | BadImage]] = deque()
 
     def prepare(ref: ImageRef) -> list[list[np.ndarray]] | BadImage:
         try:
@@ -163,10 +164,9 @@ def encode(
 
     def pixels(part: int, prepared: Iterable[Prepared]) -> Iterator[np.ndarray]:
         for ref, found in prepared:
-            bad = isinstance(found, BadImage)
             if part == 0:
-                waiting.append((ref, 0 if bad else len(found[0]), found if bad else None))
-            if not bad:
+                waiting.append((ref, found if isinstance(found, BadImage) else len(found[0])))
+            if not isinstance(found, BadImage):
                 yield from found[part]
 
     streams = tee(_ordered_map(prepare, refs), len(engines))
@@ -175,15 +175,16 @@ def encode(
         for part, (engine, stream) in enumerate(zip(engines, streams, strict=True))
     ]
     for first in vectors[0]:
-        while waiting[0][2] is not None:
-            ref, _, bad = waiting.popleft()
-            yield ref, bad
-        ref, count, _ = waiting.popleft()
+        ref, count = waiting.popleft()
+        while isinstance(count, BadImage):
+            yield ref, count
+            ref, count = waiting.popleft()
         blocks = [[first, *islice(vectors[0], count - 1)]]
         blocks += [list(islice(others, count)) for others in vectors[1:]]
         yield ref, _half(np.concatenate([np.stack(block) for block in blocks], axis=1))
-    for ref, _, bad in waiting:
-        yield ref, bad
+    for ref, bad in waiting:
+        if isinstance(bad, BadImage):
+            yield ref, bad
 
 
 def _last_with_views(source: ImageSource, images: int | None) -> int:
@@ -240,7 +241,7 @@ def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tup
                 future.cancel()
 
 
-class _Known:
+class Known:
     """What the store holds, as sorted arrays of 64-bit ids and stamps: small for any number."""
 
     def __init__(self, ids: np.ndarray, stamps: np.ndarray) -> None:

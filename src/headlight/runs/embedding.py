@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,11 +14,21 @@ import pyarrow as pa
 
 from headlight.encoders import engine_name, load_fusion
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, FeatureStore, Progress, StoreSettings, embed_source
+from headlight.features import (
+    EmbedReport,
+    FeatureFile,
+    FeatureStore,
+    Progress,
+    StoreSettings,
+    embed_source,
+    import_features,
+)
 from headlight.images import ImageSource
 from headlight.runs.files import write_json, write_table
 from headlight.runs.run import FORMAT, Run, load_run, locked
 
+# `--encoder features:FILE`: made elsewhere, and only taken over.
+IMPORTED = "features:"
 PACKAGES = ("headlight", "torch", "numpy", "openvino", "pylance", "pillow", "scikit-learn")
 
 
@@ -36,8 +47,8 @@ def embed_run(
     Arguments:
         source: the images.
         path: the run folder; made if it isn't there.
-        encoder: its name, or several joined by ``+``.
-        views: augmented views an image, beside the plain one; 0 or more.
+        encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
+        views: augmented views an image, beside the plain one; 0 or more. A file has its own.
         view_images: how many images get augmented views, a random sample; None: all.
         device: see `headlight.encoders.make_engine`.
         progress: told the number of images done and their total.
@@ -52,26 +63,19 @@ def embed_run(
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
     if view_images is not None and view_images < 0:
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
-    encoders = load_fusion(encoder)
     _refuse_foreign(path)
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
-    engines = encoders.engines(device)
-    wanted = StoreSettings(
-        source=source.uri,
-        encoder=encoders.name,
-        weights=encoders.weights_hash,
-        dim=encoders.dim,
-        views=views,
-        engine=engine_name(engines),
-        dims=encoders.dims if len(encoders.parts) > 1 else (),
-        view_images=view_images,
+    wanted, work = (
+        _importing(source, encoder)
+        if encoder.startswith(IMPORTED)
+        else _encoding(source, encoder, views, view_images, device)
     )
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
         store = _store(path, wanted)
         started = time.perf_counter()
-        report = embed_source(source, store, encoders, engines, progress)
+        report = work(store, progress)
         seconds = time.perf_counter() - started
         quarantine = pa.table(
             {
@@ -105,6 +109,44 @@ def embed_run(
             info["timings"] = info.get("timings", {}) | {"embed": rate}
         write_json(path / "run.json", info)
     return load_run(path), report
+
+
+Work = Callable[[FeatureStore, Progress | None], EmbedReport]
+"""Fills a store."""
+
+
+def _encoding(
+    source: ImageSource, encoder: str, views: int, view_images: int | None, device: str
+) -> tuple[StoreSettings, Work]:
+    encoders = load_fusion(encoder)
+    engines = encoders.engines(device)
+    settings = StoreSettings(
+        source=source.uri,
+        encoder=encoders.name,
+        weights=encoders.weights_hash,
+        dim=encoders.dim,
+        views=views,
+        engine=engine_name(engines),
+        dims=encoders.dims if len(encoders.parts) > 1 else (),
+        view_images=view_images,
+    )
+    return settings, lambda store, progress: embed_source(
+        source, store, encoders, engines, progress
+    )
+
+
+def _importing(source: ImageSource, encoder: str) -> tuple[StoreSettings, Work]:
+    """Views are those of the file."""
+    file = FeatureFile(Path(encoder.removeprefix(IMPORTED)).absolute())
+    settings = StoreSettings(
+        source=source.uri,
+        encoder=f"{IMPORTED}{file.path}",
+        weights=file.hash,
+        dim=file.dim,
+        views=file.views - 1,
+        engine="file",
+    )
+    return settings, lambda store, progress: import_features(source, store, file, progress)
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -16,6 +16,7 @@ from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
 from headlight.runs.describe import assignment_columns
+from headlight.runs.embedding import IMPORTED
 from headlight.runs.files import atomic
 from headlight.runs.run import Run
 
@@ -67,6 +68,11 @@ def predict_run(
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
     model = run.model
+    if run.info["encoder"]["encoder"].startswith(IMPORTED):
+        raise HeadlightError(
+            f"the features of {run.path} were made elsewhere, so new images can't be embedded "
+            f"here: use load_run({str(run.path)!r}).model.predict(features) in Python"
+        )
     encoders = load_fusion(run.info["encoder"]["encoder"])
     if encoders.weights_hash != run.info["encoder"]["weights"]:
         raise HeadlightError(

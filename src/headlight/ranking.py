@@ -1,0 +1,175 @@
+"""Which encoder suits these images: a sample embedded with each, ranked without labels."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.features import Progress
+from headlight.images import ImageRef, ImageSource, open_source
+
+if TYPE_CHECKING:
+    from headlight.evaluation.peers import Clustered
+
+NEIGHBOURS = 15
+VIEWS = 2
+# Fewer images say nothing of which encoder is better.
+FEWEST = 50
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An encoder and what was found of it.
+
+    Arguments:
+        encoder: its name.
+        score: label-free, higher is better (`judge_by_peers`); None where it is the only one.
+        n_clusters: clusters its own features show.
+        confidence: mean calibrated confidence of its clustering.
+        images_per_second: embedding, plain and augmented views, counted by image.
+    """
+
+    encoder: str
+    score: float | None
+    n_clusters: int
+    confidence: float
+    images_per_second: float
+
+
+class Sample(ImageSource):
+    """Some images of a source, at random and always the same.
+
+    Arguments:
+        whole: the source.
+        images: how many at most.
+    """
+
+    def __init__(self, whole: ImageSource, images: int) -> None:
+        self.uri, self._whole = whole.uri, whole
+        refs = sorted(whole, key=lambda ref: ref.id)[:images]  # ids are hashes
+        self._refs = sorted(refs, key=lambda ref: ref.path)
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return iter(self._refs)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """See `ImageSource.read`."""
+        return self._whole.read(path, limit)
+
+
+def rank_encoders(
+    source: str | os.PathLike[str] | ImageSource,
+    encoders: Sequence[str],
+    *,
+    images: int = 2000,
+    n_clusters: int | Literal["auto"] = "auto",
+    device: str = "auto",
+    stage: Callable[[str], Progress | None] | None = None,
+) -> list[Ranked]:
+    """Embeds a sample of images with each encoder, clusters each, and ranks them without labels.
+
+    Arguments:
+        source: the images.
+        encoders: names, 1 or more; fused ones (``a+b``) too.
+        images: of the sample.
+        n_clusters: K of all clusterings; ``auto``: the median of what each encoder's features show.
+        device: where encoders run.
+        stage: called with each encoder's name, gives what its embedding reports progress to.
+
+    Returns:
+        The encoders, best first.
+
+    Raises:
+        HeadlightError: too few usable images, or an encoder can't be had.
+    """
+    from headlight.encoders import load_fusion
+
+    for name in encoders:
+        load_fusion(name)  # what can't be had is said before any work is done
+    sample = Sample(open_source(source), images)
+    found = [_embedded(sample, name, device, stage(name) if stage else None) for name in encoders]
+    common = sorted(set.intersection(*(set(one.paths) for one in found)))
+    if len(common) < FEWEST:
+        raise HeadlightError(
+            f"{len(common)} usable images in {sample.uri}: ranking encoders needs {FEWEST} or more"
+        )
+    rows = [one.rows(common) for one in found]
+    counts = [_count(X) for X in rows]
+    k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
+    if not 2 <= k <= len(common):
+        raise HeadlightError(
+            f"-k {k}: give 2 clusters or more, and fewer than {len(common)} images"
+        )
+    clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
+    from headlight.evaluation.peers import judge_by_peers
+
+    scores = judge_by_peers(clustered, k).tolist() if len(found) > 1 else [None]
+    ranked = [
+        Ranked(name, score, count, sure, one.rate)
+        for name, score, count, sure, one in zip(
+            encoders, scores, counts, confidence, found, strict=True
+        )
+    ]
+    return sorted(ranked, key=lambda one: -(one.score or 0))
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    paths: list[str]
+    features: np.ndarray
+    rate: float
+
+    def rows(self, paths: list[str]) -> np.ndarray:
+        """Features (n, views, dim) of these images, in this order."""
+        place = {path: i for i, path in enumerate(self.paths)}
+        return self.features[[place[path] for path in paths]]
+
+
+def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | None) -> _Embedded:
+    from headlight.runs import embed_run
+
+    with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
+        run, _ = embed_run(
+            sample,
+            Path(folder) / "run",
+            encoder=encoder,
+            views=VIEWS,
+            device=device,
+            progress=progress,
+        )
+        paths, stored = run.features.load()
+        spent = run.info["timings"]["embed"]
+        rate = spent["images"] / max(spent["seconds"], 1e-3)
+        return _Embedded(paths.to_pylist(), np.asarray(stored.whole), rate)
+
+
+def _count(X: np.ndarray) -> int:
+    from headlight.clustering.graph import Graph
+    from headlight.clustering.number import count_clusters
+    from headlight.clustering.projection import fit_projection, project
+    from headlight.clustering.spectrum import Spectrum
+    from headlight.clustering.validation import Features
+
+    features = Features(X)
+    graph = Graph.of(project(features, fit_projection(features, 256)))
+    return count_clusters(Spectrum(graph)).n_clusters
+
+
+def _clustered(X: np.ndarray, n_clusters: int) -> tuple[Clustered, float]:
+    from headlight.clustering import SCP
+    from headlight.clustering.neighbours import nearest_neighbours
+    from headlight.clustering.projection import project
+    from headlight.clustering.validation import Features
+    from headlight.evaluation.peers import Clustered
+
+    scp = SCP(n_clusters, random_state=0).fit(X)
+    points = project(Features(X[:, 0]), scp.projection_)[:, 0]
+    near = nearest_neighbours(points, min(NEIGHBOURS, len(points) - 1))[0]
+    return Clustered(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())
