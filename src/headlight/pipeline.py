@@ -68,7 +68,7 @@ def cluster(
     out: str | os.PathLike[str] | None = None,
     encoder: str = "lite0",
     views: int = 2,
-    view_images: int | None = None,
+    view_images: int | None = 4000,
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",

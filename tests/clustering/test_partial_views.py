@@ -44,6 +44,20 @@ def test_a_row_comes_in_the_view_asked_for_or_in_its_plain_one():
     assert np.array_equal(features.rows(slice(3, 5), 2).numpy(), np.stack([X[3, 0], X[4, 2]]))
 
 
+def test_views_can_be_limited_to_some_rows_wherever_they_are():
+    """In X or apart: the same rows keep them, the others come in their plain view."""
+    X = np.random.default_rng(0).normal(size=(60, 3, 2)).astype(np.float32)
+    together, apart = Features(X), Features(X[:, 0], (np.arange(60), X[:, 1:]))
+    for features in (together, apart):
+        features.limit_views(20)
+        assert features.has_views(np.arange(60)).sum() == 20
+    index, view = np.arange(60), np.random.default_rng(1).integers(0, 3, 60)
+    wanted = X[index, np.where(together.has_views(index), view, 0)]
+    assert np.array_equal(together.rows(index, view).numpy(), wanted)
+    assert np.array_equal(apart.rows(index, view).numpy(), wanted)
+    assert np.array_equal(together.rows(slice(5, 50), 1), apart.rows(slice(5, 50), 1))
+
+
 def test_of_large_data_rows_with_views_are_learned_from_first():
     X = np.random.default_rng(0).normal(size=(1000, 2, 3))
     viewed = np.arange(0, 1000, 20)

@@ -138,7 +138,7 @@ def _principal(
 
 
 def _block_scale(variance: torch.Tensor, blocks: Sequence[int] | None) -> torch.Tensor:
-    """What to multiply each feature by, float64 (dim,), for each block to have variance 1 in all."""
+    """What to multiply each feature by for each block to have variance 1 in all: float64 (dim,)."""
     if blocks is None:
         return torch.ones_like(variance)
     sums = [part.sum().clamp_min(1e-12) for part in variance.split(list(blocks))]

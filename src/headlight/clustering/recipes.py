@@ -18,6 +18,7 @@ class Recipe:
         min_steps: little data gets more epochs, until there were this many steps.
         batch_size: pairs a step.
         learning_rate: of Adam, at the start.
+        most_viewed: rows whose augmented views are used; None: all.
         decay: whether the learning rate falls to zero along half a cosine.
         beta, gamma: exponents of the agreement loss; beta moves from the first to the second.
     """
@@ -33,6 +34,7 @@ class Recipe:
     decay: bool
     beta: tuple[float, float] = (1.0, 1.0)
     gamma: float = 1.0
+    most_viewed: int | None = None
 
 
 # The paper (arXiv:2502.04226) names the ingredients; these values are those customary in TAC
@@ -63,6 +65,9 @@ ROBUST = Recipe(
     # what spectral starts had found. gamma = 1 splits the large clusters of uneven data.
     beta=(0.8, 0.9),
     gamma=0.5,
+    # More made nothing better (CIFAR-10: .567 ± .007 with 4,000 of 50,000, .552 with all), and
+    # making views is most of the work on large data.
+    most_viewed=4000,
 )
 
 RECIPES = {"paper": PAPER, "robust": ROBUST}

@@ -47,7 +47,9 @@ class Features:
             )
         self.n, self.dim = shape[0], shape[-1]
         self.views = shape[1] if len(shape) == 3 else 1
+        # Which rows have views, and where these are in what holds them; None: all, in `array`.
         self._viewed: np.ndarray | None = None
+        self._others: Any = None
         if augmented is not None:
             self._augment(*augmented)
 
@@ -66,9 +68,20 @@ class Features:
                 f"got {shape}."
             )
         if len(viewed) and shape[1]:
-            self._viewed, self._others, self.views = viewed.astype(np.int64), others, 1 + shape[1]
-            self._place = np.full(self.n, -1, dtype=np.int32)
-            self._place[viewed] = np.arange(len(viewed))
+            self._others, self.views = others, 1 + shape[1]
+            self._only(viewed.astype(np.int64), np.arange(len(viewed)))
+
+    def _only(self, viewed: np.ndarray, places: np.ndarray) -> None:
+        self._viewed = viewed
+        self._place = np.full(self.n, -1, dtype=np.int32)
+        self._place[viewed] = places
+
+    def limit_views(self, most: int) -> None:
+        """From here on only `most` rows have augmented views, drawn at random of more."""
+        viewed = np.arange(self.n) if self._viewed is None else self._viewed
+        if self.views > 1 and len(viewed) > most:
+            kept = viewed[sample(len(viewed), most)]
+            self._only(kept, kept if self._others is None else self._place[kept])
 
     def has_views(self, index: np.ndarray) -> np.ndarray:
         """Which of the rows `index`, int64 (rows,), have all views: bool (rows,)."""
@@ -98,12 +111,15 @@ class Features:
             index: slice, or integers (rows,), array or tensor.
             view: integer, or integers (rows,); ignored where X has one view.
         """
-        picked = _float32(self.array[index] if self.array.ndim == 2 else self.array[index, view])
         if self._viewed is not None and np.asarray(view).any():
-            place = self._place[np.asarray(index) if not isinstance(index, slice) else index]
-            view = np.broadcast_to(np.asarray(view), place.shape)
-            other = np.flatnonzero((view > 0) & (place >= 0))
-            picked[other] = _float32(self._others[place[other], view[other] - 1])
+            index = np.arange(self.n)[index] if isinstance(index, slice) else np.asarray(index)
+            view = np.where(self._place[index] >= 0, np.asarray(view), 0)
+        if self.array.ndim == 3:
+            return _float32(self.array[index, view])
+        picked = _float32(self.array[index])
+        if self._others is not None and np.asarray(view).any():
+            other = np.flatnonzero(view)
+            picked[other] = _float32(self._others[self._place[index[other]], view[other] - 1])
         return picked
 
     def chunks(self, view: int = 0, size: int = CHUNK) -> Iterator[tuple[int, torch.Tensor]]:
