@@ -64,7 +64,7 @@ Out = Annotated[
 EncoderName = Annotated[str, typer.Option("--encoder", help="See: headlight encoders.")]
 Views = Annotated[int, typer.Option(help="Augmented views an image, beside the plain one.")]
 ViewImages = Annotated[
-    int | None, typer.Option(help="Images that get augmented views, a random sample; or all.")
+    int, typer.Option(help="Images that get augmented views, a random sample of all.")
 ]
 Recipe = Annotated[str, typer.Option(help="robust, or paper (SCP as published).")]
 Seed = Annotated[int, typer.Option(help="Of everything random in training.")]
@@ -118,7 +118,7 @@ def cluster(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
-    view_images: ViewImages = None,
+    view_images: ViewImages = 4000,
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
@@ -153,7 +153,7 @@ def embed(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
-    view_images: ViewImages = None,
+    view_images: ViewImages = 4000,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -297,17 +297,28 @@ def export(
 
 @command
 def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """List the encoders."""
-    from headlight.encoders import ENCODERS
+    """List the encoders, and whether they work here without a network."""
+    from dataclasses import asdict
+
+    from rich.markup import escape
+
+    from headlight.encoders.listing import SPELLINGS, listed
 
     terminal = Terminal(quiet, as_json)
-    made = [make() for make in ENCODERS.values()]
-    table = new_table("name", "dim", "input", "about")
-    for e in made:
-        table.add_row(e.name, str(e.dim), f"{e.input_size} px", e.description)
+    rows = listed()
+    columns = ("encoder", "dim", "pixels", "params", "ready", "needed first", "about")
+    table = new_table(*columns, text=(0, 4, 5, 6))
+    for one in rows:
+        numbers = (str(one.dim), str(one.input_size), f"{one.parameters:g} M")
+        ready = "yes" if one.usable else "no"
+        # What comes after installing is shown when that is done.
+        extra = one.missing[0] if one.missing and "[" in one.missing[0] else ""
+        needed = escape(extra or ", ".join(one.missing))
+        table.add_row(one.name, *numbers, ready, needed, one.about)
     terminal.table(table)
-    rows = [{"name": e.name, "dim": e.dim, "input_size": e.input_size} for e in made]
-    terminal.data({"encoders": rows})
+    for spelling, meaning in SPELLINGS:
+        terminal.result(f"  {spelling:34}{meaning}")
+    terminal.data({"encoders": [asdict(one) for one in rows]})
 
 
 @command
