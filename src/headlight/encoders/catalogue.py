@@ -14,23 +14,28 @@ class Published:
         dim: length of one feature vector.
         input_size: side of the image it takes, pixels.
         parameters: of the vision tower, millions.
-        about: one line.
+        family: what it is, and the paper.
     """
 
     repository: str
     dim: int
     input_size: int
     parameters: int
-    about: str
+    family: tuple[str, str]
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What must be done once before it is on this disk."""
+        return ("licence", "download") if self.family == _DINOV3 else ("download",)
 
 
-_DINO = "DINO (arXiv:2104.14294), class token"
-_DINOV2 = "DINOv2 (arXiv:2304.07193), class token; @mean: mean of patch tokens"
-_REGISTERS = "DINOv2 with registers (arXiv:2309.16588), class token"
-_DINOV3 = "DINOv3 (arXiv:2508.10104), class token; its licence must be accepted on the hub"
-_CLIP = "CLIP (arXiv:2103.00020), projected image embedding"
-_SIGLIP = "SigLIP (arXiv:2303.15343), attention-pooled"
-_SIGLIP2 = "SigLIP 2 (arXiv:2502.14786), attention-pooled"
+_DINO = ("DINO", "arXiv:2104.14294")
+_DINOV2 = ("DINOv2", "arXiv:2304.07193")
+_REGISTERS = ("DINOv2 with registers", "arXiv:2309.16588")
+_DINOV3 = ("DINOv3", "arXiv:2508.10104")
+_CLIP = ("CLIP", "arXiv:2103.00020")
+_SIGLIP = ("SigLIP", "arXiv:2303.15343")
+_SIGLIP2 = ("SigLIP 2", "arXiv:2502.14786")
 
 CATALOGUE: dict[str, Published] = {
     "dino-vits16": Published("facebook/dino-vits16", 384, 224, 22, _DINO),

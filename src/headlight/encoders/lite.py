@@ -19,6 +19,8 @@ MEAN, SCALE = 127.0, 128.0
 DIM = 1280
 # Sides the published weights were trained at.
 SIZES = {"lite0": 224, "lite1": 240, "lite2": 260}
+# Millions, without the classifier.
+PARAMETERS = {"lite0": 3.4, "lite1": 4.1, "lite2": 4.8}
 CROP = 0.875
 
 

@@ -1,0 +1,195 @@
+"""Encoders from the Hugging Face hub, or from folders written by ``save_pretrained``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from headlight.encoders.base import Encoder
+from headlight.encoders.hub_files import fetch, hash_files, is_repository, weight_files
+from headlight.encoders.options import Options
+from headlight.encoders.preprocessing import (
+    CLIP_MEAN,
+    CLIP_STD,
+    HALF,
+    IMAGENET,
+    Preprocessing,
+    read_json,
+    read_preprocessing,
+)
+from headlight.errors import HeadlightError
+
+if TYPE_CHECKING:
+    import torch
+
+TOKENS = "last_hidden_state"
+
+
+@dataclass(frozen=True)
+class Family:
+    """How models of one ``model_type`` are run.
+
+    Arguments:
+        model: the class of transformers that holds the vision tower, and nothing else.
+        about: for `Encoder.description`.
+        output: the field of the model's output that holds the features. Of `TOKENS` the class
+            token is taken, the first, or the mean of those of patches.
+        hidden_size: what the configuration means where it does not say; so are the next two.
+        image_size: pixels.
+        patch_size: pixels.
+        told: it must be told to fit its positions to an image of another size.
+        preprocessing: where there is no ``preprocessor_config.json``.
+        usual: the side of the image then, pixels; None: the configuration's ``image_size``.
+    """
+
+    model: str
+    about: str
+    output: str = TOKENS
+    hidden_size: int = 768
+    image_size: int = 224
+    patch_size: int = 16
+    told: bool = False
+    preprocessing: Preprocessing = IMAGENET
+    usual: int | None = None
+
+
+_SQUASHED = Preprocessing(squash=True, resample=Image.Resampling.BILINEAR)
+_CLIP = Family(
+    "CLIPVisionModelWithProjection",
+    "CLIP, projected image embedding",
+    output="image_embeds",
+    patch_size=32,
+    told=True,
+    preprocessing=Preprocessing(mean=CLIP_MEAN, std=CLIP_STD),
+)
+_SIGLIP = Family(
+    "SiglipVisionModel",
+    "SigLIP, attention-pooled",
+    output="pooler_output",
+    told=True,
+    preprocessing=Preprocessing(mean=HALF, std=HALF, squash=True),
+)
+FAMILIES = {
+    "clip": _CLIP,
+    "clip_vision_model": _CLIP,
+    "siglip": _SIGLIP,
+    "siglip_vision_model": _SIGLIP,
+    "vit": Family("ViTModel", "Vision transformer", told=True, preprocessing=_SQUASHED),
+    "dinov2": Family("Dinov2Model", "DINOv2", patch_size=14, usual=224),
+    "dinov2_with_registers": Family("Dinov2WithRegistersModel", "DINOv2 with registers", usual=224),
+    "dinov3_vit": Family("DINOv3ViTModel", "DINOv3", hidden_size=384, preprocessing=_SQUASHED),
+}
+
+
+def hub_encoder(where: str, options: Options, name: str | None = None) -> Encoder:
+    """A vision encoder of transformers; of a model of images and texts, its vision tower.
+
+    Model types outside `FAMILIES` run where transformers' ``AutoModel`` gives them one pooled
+    vector an image, as it does ConvNeXt, Swin, ResNet or DINOv3's ConvNeXt; without a
+    ``preprocessor_config.json`` they get `IMAGENET`.
+
+    Arguments:
+        where: ``owner/name`` on the hub, or a folder, which wins if it exists.
+        options: ``@mean`` and ``@cls``, the usual, where there is a class token; and a side of
+            the image, a multiple of that of the patches.
+        name: the short name that stood for ``where``, then a repository.
+
+    Raises:
+        HeadlightError: it can't be had, or can't be used.
+    """
+    asked = (name or f"hf:{where}") + options.suffix
+    if not find_spec("transformers"):
+        raise HeadlightError(f"--encoder {asked} needs transformers: pip install 'headlight[hub]'")
+    path = Path(where).expanduser()
+    local = name is None and bool(where) and path.is_dir()
+    if not local and not is_repository(where):
+        raise HeadlightError(f"--encoder {asked}: no such folder, and no owner/name on the hub")
+    folder = path.resolve() if local else fetch(where)
+    config = _config(folder)
+    family = _family(asked, config)
+    vision = config.get("vision_config") or config
+    own = read_preprocessing(folder, _default(family, vision))
+    mean = options.pooling == "mean"
+    options.allow(asked, "size", *(["pooling"] if family.output == TOKENS else []))
+    if options.size is not None:
+        _check_size(asked, options.size, family, vision)
+    preprocessing = own.at(options.size)
+    base = name or f"hf:{folder if local else where}"
+    used = Options(
+        options.size if options.size != own.input_size else None, "mean" if mean else None
+    )
+    files = [*weight_files(folder), folder / "config.json"]
+    return Encoder(
+        name=base + used.suffix,
+        dim=_dim(folder, family, config, preprocessing.input_size),
+        weights_hash=hash_files(files, repr((mean, preprocessing))),
+        build=lambda: _build(folder, family, preprocessing, mean),
+        description=f"{family.about}, weights from {folder if local else where}",
+        **preprocessing.views,
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").is_file():
+        raise HeadlightError(
+            f"{folder}: no config.json there; give the folder that save_pretrained wrote"
+        )
+    return read_json(folder / "config.json")
+
+
+def _family(asked: str, config: dict[str, Any]) -> Family:
+    kind = config.get("model_type")
+    if kind in ("siglip2", "siglip2_vision_model"):
+        raise HeadlightError(
+            f"--encoder {asked}: SigLIP 2's NaFlex models take images of any shape, which is not "
+            "done here; choose one of fixed size, such as siglip2-base"
+        )
+    if not kind:
+        cure = "its weights are timm's: --encoder timm:NAME" if "architecture" in config else ""
+        raise HeadlightError(
+            f"--encoder {asked}: its config.json gives no model_type, so it is no model of "
+            f"transformers{'; ' if cure else ''}{cure}"
+        )
+    if config.get("vision_config", config).get("vision_use_head") is False:
+        raise HeadlightError(f"--encoder {asked}: it has no pooling head, so no image features")
+    return FAMILIES.get(kind) or Family("AutoModel", str(kind), output="pooler_output")
+
+
+def _default(family: Family, vision: dict[str, Any]) -> Preprocessing:
+    size = family.usual or _one(vision.get("image_size", family.image_size))
+    return family.preprocessing.at(size)
+
+
+def _check_size(asked: str, size: int, family: Family, vision: dict[str, Any]) -> None:
+    patch = 1 if family.model == "AutoModel" else _one(vision.get("patch_size", family.patch_size))
+    smallest = max(32, 2 * patch)
+    if size % patch or size < smallest:
+        rule = f"a multiple of {patch}, the side of its patches, and " if patch > 1 else ""
+        raise HeadlightError(f"--encoder {asked}: the size must be {rule}at least {smallest}")
+
+
+def _one(value: Any) -> int:
+    """Of a side given once, or as height and width."""
+    return value if isinstance(value, int) else int(value[0])
+
+
+def _dim(folder: Path, family: Family, config: dict[str, Any], size: int) -> int:
+    if family.model == "AutoModel":
+        from headlight.encoders.hub_network import pooled_dim
+
+        return pooled_dim(folder, size)
+    if family is _CLIP:  # of a whole CLIP, the vision tower's own configuration may differ
+        return config.get("projection_dim", 512)
+    return (config.get("vision_config") or config).get("hidden_size", family.hidden_size)
+
+
+def _build(
+    folder: Path, family: Family, preprocessing: Preprocessing, mean: bool
+) -> torch.nn.Module:
+    from headlight.encoders.hub_network import build_network
+
+    return build_network(folder, family, preprocessing, mean)

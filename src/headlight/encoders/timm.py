@@ -1,0 +1,147 @@
+"""Encoders of timm, PyTorch Image Models: some thousand, most of them trained on ImageNet."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from headlight.encoders.base import Encoder
+from headlight.encoders.hub_files import fetch, weight_files
+from headlight.encoders.options import Options
+from headlight.encoders.preprocessing import Preprocessing
+from headlight.errors import HeadlightError
+
+_INSTEAD = "timm:local-dir:FOLDER"
+_RESAMPLE = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def timm_encoder(rest: str, options: Options) -> Encoder:
+    """A model of timm, without its classifier.
+
+    Arguments:
+        rest: its name there, such as ``resnet50.a1_in1k``; or ``hf_hub:owner/name``, or
+            ``local-dir:FOLDER`` with what timm saves for the hub.
+        options: a size, if the model can be made for it.
+
+    Raises:
+        HeadlightError: timm can't be imported, has no such model, or can't get its weights.
+    """
+    scheme, _, where = rest.partition(":")
+    if scheme == "local-dir":
+        rest = f"{scheme}:{Path(where).expanduser().resolve()}"
+    asked = f"timm:{rest}{options.suffix}"
+    options.allow(asked, "size")
+    timm = _timm(asked)
+    network = _create(timm, asked, rest, options.size)
+    own = preprocessing_of(timm.data.resolve_model_data_config(network))
+    used = own.at(options.size)
+    import torch
+
+    from headlight.encoders.pooling import Pixels, hash_state
+
+    side = used.input_size
+    try:
+        with torch.no_grad():
+            dim = network(torch.zeros(1, 3, side, side)).shape[1]
+    except Exception as error:
+        raise HeadlightError(
+            f"--encoder {asked}: it can't take images of {side} pixels: {_line(error)}"
+        ) from error
+    suffix = "" if side == own.input_size else f"@{side}"
+    return Encoder(
+        name=f"timm:{rest}{suffix}",
+        dim=dim,
+        weights_hash=hash_state(network.state_dict(), repr((rest, used))),
+        build=lambda: Pixels(network, network, used.mean, used.std).eval(),
+        description=f"timm's {rest}",
+        **used.views,
+    )
+
+
+def preprocessing_of(config: dict[str, Any]) -> Preprocessing:
+    """From what timm calls a data configuration.
+
+    Arguments:
+        config: with ``input_size`` (channels, height, width), ``mean``, ``std``, ``crop_pct``,
+            ``crop_mode`` and ``interpolation``.
+    """
+    squash = config.get("crop_mode") == "squash"
+    return Preprocessing(
+        input_size=int(config["input_size"][-1]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        crop=1.0 if squash else float(config.get("crop_pct") or 0.875),
+        squash=squash,
+        resample=_RESAMPLE.get(config.get("interpolation", ""), Image.Resampling.BICUBIC),
+    )
+
+
+def _timm(asked: str) -> Any:
+    try:
+        timm = import_module("timm")
+        import_module("timm.data")
+    except Exception as error:  # torchvision, which it imports, may not fit the torch that is here
+        raise HeadlightError(
+            f"--encoder {asked} needs timm, and importing it fails ({_line(error)}): "
+            "pip install 'headlight[timm]', with a build of torchvision that fits your torch"
+        ) from error
+    return timm
+
+
+def _weights(timm: Any, asked: str, rest: str) -> tuple[str, dict[str, Any]]:
+    """What to call the model, and where its weights lie, after they are on this disk.
+
+    timm is not left to fetch them: without a network it tries for a minute, and then it takes
+    pickled ones.
+    """
+    scheme, colon, where = rest.partition(":")
+    if colon and scheme in ("hf_hub", "hf-hub"):
+        return f"local-dir:{fetch(where, _INSTEAD)}", {}
+    if colon and scheme == "local-dir":
+        weight_files(Path(where))
+        return rest, {}
+    try:
+        known = timm.get_pretrained_cfg(rest)
+    except RuntimeError as error:  # no such weights of a model that it has
+        raise HeadlightError(f"--encoder {asked}: {_line(error)}") from None
+    if known is None:
+        near = difflib.get_close_matches(rest, timm.list_models(), n=3) or ["resnet50"]
+        raise HeadlightError(
+            f"--encoder {asked}: timm {timm.__version__} has no such model; nearest: "
+            f"{', '.join(near)}"
+        )
+    if not known.hf_hub_id:
+        raise HeadlightError(
+            f"--encoder {asked}: timm has no weights of it in the safetensors format, and others "
+            "are not read"
+        )
+    file = weight_files(fetch(known.hf_hub_id, _INSTEAD))[0]
+    return rest, {"pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
+
+
+def _create(timm: Any, asked: str, rest: str, size: int | None) -> Any:
+    name, weights = _weights(timm, asked, rest)
+    try:
+        with contextlib.suppress(TypeError):
+            # Transformers must be told the size; networks of convolutions know no such argument.
+            more = {"img_size": size} if size else {}
+            network = timm.create_model(name, pretrained=True, num_classes=0, **weights, **more)
+            return network.eval().requires_grad_(False)
+        network = timm.create_model(name, pretrained=True, num_classes=0, **weights)
+    except Exception as error:
+        raise HeadlightError(f"--encoder {asked}: timm can't make it: {_line(error)}") from error
+    return network.eval().requires_grad_(False)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
