@@ -11,6 +11,8 @@ import pytest
 from benchmarks.methods import data
 from benchmarks.methods.__main__ import main
 from benchmarks.methods.entrants import k_means as plain
+from benchmarks.methods.registry import load
+from benchmarks.methods.worker import warm_up
 
 
 @pytest.fixture
@@ -139,3 +141,8 @@ def test_folder_of_images_is_embedded_once(tmp_path, photos):
 def test_adding_a_method_takes_a_name_and_a_function():
     assert isinstance(plain.NAME, str)
     assert callable(plain.fit)
+
+
+@pytest.mark.parametrize("name", ["headlight-paper", "headlight-robust", "k-means"])
+def test_a_method_is_warmed_up_on_data_it_can_fit(name):
+    warm_up(load(name), 100)  # the paper's recipe needs two views
