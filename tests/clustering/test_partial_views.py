@@ -114,7 +114,7 @@ def test_infinite_values_in_a_view_are_named(make_blobs):
 
 
 def test_the_scale_of_one_encoder_does_not_silence_another(make_blobs):
-    """Two encoders, each of which tells apart what the other does not; one a thousand times larger."""
+    """Each of two encoders tells apart what the other does not; one is a thousand times larger."""
     first, coarse = make_blobs([200] * 2, views=2)
     rng = np.random.default_rng(1)
     fine = rng.integers(0, 2, len(first))

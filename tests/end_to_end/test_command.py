@@ -101,7 +101,7 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
         (["embed", "texts"], "none of the 1 files in"),
         (["cluster", photos, "-k", 1], "-k 1: give 2 clusters or more"),
         (["cluster", photos, "-k", 37], "36 images can't make 37 clusters"),
-        (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite0"),
+        (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite"),
         (["cluster", photos, "-k", 3, "--views", -1], "give 0 or more"),
         (["cluster", photos, "-k", 3, "--device", "tpu"], "unknown device"),
         (["cluster", photos, "-k", 3, "--recipe", "best"], "recipe"),

@@ -68,7 +68,7 @@ class StoreSettings:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = "all" if value is None else str(value)
     return text[:12] + "…" if len(text) == 64 and text.isalnum() else text
 
 
