@@ -9,6 +9,10 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 
+class Unsupported(Exception):  # noqa: N818 - not a failure: another engine may do
+    """An engine can't run an encoder, or not rightly; the message says why."""
+
+
 class Engine(ABC):
     """Runs one encoder on one device."""
 

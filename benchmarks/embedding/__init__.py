@@ -1,0 +1,1 @@
+"""What embedding costs: against the engine alone, against plain loops, per view, and in memory."""

@@ -1,0 +1,45 @@
+"""What each augmented view costs, from files to the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.embedding.sample import Sample, embed
+from benchmarks.embedding.turns import Entry, ratios, run, spread
+from headlight.encoders import Fusion, load_encoder, make_engine
+from headlight.images import open_source
+
+TITLE = "Cost of views"
+NAMES = ("plain", "plain + 1 augmented", "plain + 2 augmented")
+
+
+def measure(folder: Path, images: int, rounds: int, encoder_name: str = "lite0") -> str:
+    """Markdown.
+
+    Arguments:
+        folder: with image files.
+        images: how many of them.
+        rounds: of all numbers of views in turn.
+        encoder_name: for `load_encoder`.
+    """
+    source = Sample(open_source(folder), images)
+    encoder = load_encoder(encoder_name)
+    engine = make_engine(encoder, "cpu")
+    fusion = Fusion((encoder,))
+
+    def entry(views: int) -> Entry:
+        return Entry(NAMES[views], len(source.refs), lambda: embed(source, fusion, [engine], views))
+
+    entries = [entry(views) for views in range(len(NAMES))]
+    run(entries, rounds)
+    lines = [
+        "| views | images/s | time, against plain | time of cores, against plain |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for one in entries:
+        rate = spread([1 / seconds for seconds in one.seconds], ".0f", ".1f")
+        clock = spread(ratios(one.seconds, entries[0].seconds), ".2f")
+        cores = spread(ratios(one.core_seconds, entries[0].core_seconds), ".2f")
+        lines.append(f"| {one.name} | {rate} | {clock} × | {cores} × |")
+    about = f"{len(source.refs)} images of {folder.name}, {encoder.name}, files → feature store"
+    return f"{about}; {rounds} rounds in turn, median (min–max).\n\n" + "\n".join(lines)
