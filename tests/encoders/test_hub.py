@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from headlight.encoders import load_encoder
-from headlight.encoders.hub import FAMILIES
+from headlight.encoders.families import FAMILIES
 from headlight.encoders.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from headlight.errors import HeadlightError
 from tests.encoders.checkpoints import (

@@ -15,7 +15,7 @@ from headlight.encoders.preprocessing import Preprocessing
 from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
-    from headlight.encoders.hub import Family
+    from headlight.encoders.families import Family
 
 
 def build_network(
