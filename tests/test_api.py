@@ -81,3 +81,11 @@ def test_run_is_named_after_its_source(tmp_path: Path) -> None:
 def test_examples_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(script), run_name="__main__")
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("recipe", "images"), [("robust", 4000), ("paper", None)])
+def test_the_papers_recipe_gets_views_of_all_images(photos, tmp_path, recipe, images) -> None:
+    run = headlight.cluster(
+        photos, 3, out=tmp_path / "run", encoder="lite0@32", views=1, recipe=recipe
+    )
+    assert run.info["encoder"]["view_images"] == images

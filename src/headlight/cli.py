@@ -64,7 +64,10 @@ Out = Annotated[
 EncoderName = Annotated[str, typer.Option("--encoder", help="See: headlight encoders.")]
 Views = Annotated[int, typer.Option(help="Augmented views an image, beside the plain one.")]
 ViewImages = Annotated[
-    int, typer.Option(help="Images that get augmented views, a random sample of all.")
+    int | None,
+    typer.Option(
+        help="Images that get augmented views, a random sample; 4,000 if left out (paper: all)."
+    ),
 ]
 Recipe = Annotated[str, typer.Option(help="robust, or paper (SCP as published).")]
 Seed = Annotated[int, typer.Option(help="Of everything random in training.")]
@@ -118,7 +121,7 @@ def cluster(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
-    view_images: ViewImages = 4000,
+    view_images: ViewImages = None,
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
@@ -153,7 +156,7 @@ def embed(
     out: Out = None,
     encoder: EncoderName = "lite0",
     views: Views = 2,
-    view_images: ViewImages = 4000,
+    view_images: ViewImages = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -161,7 +164,7 @@ def embed(
 ) -> None:
     """Make the features of images, and no clusters yet. Run again, it goes on."""
     from headlight.images import open_source
-    from headlight.pipeline import default_run
+    from headlight.pipeline import default_run, views_used
     from headlight.runs import embed_run
 
     terminal = Terminal(quiet, as_json)
@@ -173,7 +176,7 @@ def embed(
             path,
             encoder=encoder,
             views=views,
-            view_images=view_images,
+            view_images=views_used("robust") if view_images is None else view_images,
             device=device,
             progress=progress,
         )

@@ -68,7 +68,7 @@ def cluster(
     out: str | os.PathLike[str] | None = None,
     encoder: str = "lite0",
     views: int = 2,
-    view_images: int | None = 4000,
+    view_images: int | None = None,
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
@@ -83,7 +83,8 @@ def cluster(
         out: the run folder; ``./SOURCE_NAME.headlight`` if left out.
         encoder: its name, or several joined by ``+``.
         views: augmented views an image, beside the plain one.
-        view_images: how many images get augmented views, a random sample; None: all.
+        view_images: how many images get augmented views, a random sample; None: as many as the
+            recipe uses, 4,000 for ``robust`` and all for ``paper``.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
@@ -100,6 +101,8 @@ def cluster(
     opened = open_source(source)
     path = default_run(opened) if out is None else Path(out)
     check_clusters(n_clusters)
+    if view_images is None:
+        view_images = views_used(recipe)
     if (path / "run.json").exists():
         refuse_other_fit(load_run(path), n_clusters, recipe, seed)
     if opened.count:
@@ -122,6 +125,19 @@ def cluster(
 
     write_report(run)
     return run
+
+
+def views_used(recipe: str) -> int | None:
+    """How many images a recipe uses augmented views of; None: of all.
+
+    Raises:
+        HeadlightError: there is no such recipe.
+    """
+    from headlight.clustering.recipes import RECIPES
+
+    if recipe not in RECIPES:
+        raise HeadlightError(f"--recipe {recipe}: give {' or '.join(sorted(RECIPES))}")
+    return RECIPES[recipe].most_viewed
 
 
 def default_run(source: ImageSource) -> Path:
