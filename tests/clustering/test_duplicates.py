@@ -18,8 +18,8 @@ def groups(X: np.ndarray, rows: np.ndarray | None = None, **options) -> np.ndarr
     rows = np.arange(len(X)) if rows is None else rows
     features = Features(X)
     points = torch.nn.functional.normalize(features.rows(rows), dim=1)
-    neighbours = nearest_neighbours(points, 10)[0]
-    return near_duplicates(features, neighbours, rows, torch.zeros(features.dim), **options)
+    near = nearest_neighbours(points, 10)
+    return near_duplicates(features, *near, rows, torch.zeros(features.dim), **options)
 
 
 def test_copies_with_little_noise_form_groups_numbered_by_their_first_row():
@@ -71,8 +71,8 @@ def test_the_mean_is_taken_off_first():
     """Far from the origin every cosine is near 1."""
     X = distinct(30) + 100
     features = Features(X)
-    neighbours = nearest_neighbours(torch.from_numpy(X - 100), 5)[0]
-    found = near_duplicates(features, neighbours, np.arange(30), torch.full((64,), 100.0))
+    near = nearest_neighbours(torch.from_numpy(X - 100), 5)
+    found = near_duplicates(features, *near, np.arange(30), torch.full((64,), 100.0))
     assert (found == -1).all()
 
 
@@ -85,6 +85,17 @@ def test_view_0_is_compared_and_chunks_change_nothing(monkeypatch):
     assert (expected[60:80] == np.arange(20)).all()
     monkeypatch.setattr(duplicates, "CHUNK", 8)
     assert (groups(views) == expected).all()
+
+
+def test_rows_far_apart_in_the_projection_are_not_compared():
+    X = distinct(20)
+    X[9] = X[4]
+    index, similarities = nearest_neighbours(torch.nn.functional.normalize(torch.tensor(X)), 5)
+    rows, mean = np.arange(20), torch.zeros(64)
+    near = near_duplicates(Features(X), index, similarities, rows, mean)
+    far = near_duplicates(Features(X), index, similarities - 0.5, rows, mean)
+    assert np.flatnonzero(near == 0).tolist() == [4, 9]
+    assert (far == -1).all()
 
 
 def test_a_row_without_direction_has_no_duplicate():
@@ -101,6 +112,5 @@ def test_a_threshold_that_is_no_cosine_is_refused(threshold):
 
 def test_neighbours_of_other_rows_are_refused():
     with pytest.raises(ValueError, match="neighbours has 3 rows"):
-        near_duplicates(
-            Features(distinct(5)), torch.zeros(3, 2).long(), np.arange(5), torch.zeros(64)
-        )
+        near = torch.zeros(3, 2).long(), torch.ones(3, 2)
+        near_duplicates(Features(distinct(5)), *near, np.arange(5), torch.zeros(64))

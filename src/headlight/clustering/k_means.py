@@ -21,7 +21,9 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
     import faiss
 
     rows = np.ascontiguousarray(rows, dtype=np.float32)
-    first, _ = kmeans_plusplus(rows, n_clusters, random_state=seed, n_local_trials=2)
+    # scikit-learn computes distances in float64 in any case; given float32 it converts every time.
+    wide = rows.astype(np.float64)
+    first = kmeans_plusplus(wide, n_clusters, random_state=seed, n_local_trials=2)[0]
     fitted = faiss.Kmeans(
         rows.shape[1],
         n_clusters,
@@ -30,5 +32,5 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
         min_points_per_centroid=1,
         max_points_per_centroid=len(rows),
     )
-    fitted.train(rows, init_centroids=first)
+    fitted.train(rows, init_centroids=first.astype(np.float32))
     return np.asarray(fitted.centroids), fitted.index.search(rows, 1)[1][:, 0]

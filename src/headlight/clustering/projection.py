@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,13 +62,12 @@ def fit_projection(
     """
     read = features.sample(SAMPLE)
     principal = _principal(features, read, PRINCIPAL, blocks)
-    rows = torch.empty(len(read), features.views, principal.components.shape[1])
-    for view in range(features.views):
-        for start in range(0, len(read), CHUNK):
-            numbers = read[start : start + CHUNK]
-            picked = features.rows(numbers, view)
-            require_finite(picked, numbers)
-            rows[start : start + CHUNK, view] = (picked - principal.mean) @ principal.components
+    rows = _in_all_views(
+        features,
+        read,
+        lambda picked: (picked - principal.mean) @ principal.components,
+        torch.empty(len(read), features.views, principal.components.shape[1]),
+    )
     mean = rows.mean(dim=(0, 1))
     total = _covariance(part - mean for part in rows.split(PART))
     points = torch.nn.functional.normalize(rows[:, 0], dim=1)
@@ -99,12 +98,30 @@ def project(
     index = np.arange(features.n) if index is None else index
     width = projection.components.shape[1]
     out = torch.empty(len(index), features.views, width, dtype=torch.float16)
-    for view in range(features.views):
-        for start in range(0, len(index), CHUNK):
-            picked = index[start : start + CHUNK]
-            rows = features.rows(picked, view)
-            require_finite(rows, picked)
-            out[start : start + len(picked), view] = projection(rows).half()
+    return _in_all_views(features, index, projection, out)
+
+
+def _in_all_views(
+    features: Features,
+    index: np.ndarray,
+    transform: Callable[[torch.Tensor], torch.Tensor],
+    out: torch.Tensor,
+) -> torch.Tensor:
+    """`out` (rows, views, d), filled with transformed rows (…, dim); where there is no such view,
+    the plain row's."""
+
+    def fill(places: np.ndarray, view: int) -> None:
+        for start in range(0, len(places), CHUNK):
+            some = places[start : start + CHUNK]
+            rows = features.rows(index[some], view)
+            require_finite(rows, index[some])
+            out[torch.from_numpy(some), view] = transform(rows).to(out.dtype)
+
+    fill(np.arange(len(index)), 0)
+    out[:, 1:] = out[:, :1]
+    viewed = np.flatnonzero(features.has_views(index))
+    for view in range(1, features.views):
+        fill(viewed, view)
     return out
 
 
@@ -189,11 +206,11 @@ def _agreeing(
 def _leading(a: np.ndarray, b: np.ndarray | None, kept: int) -> tuple[np.ndarray, np.ndarray]:
     """The `kept` largest eigenvalues of a u = λ b u and their vectors, largest first.
 
-    Float64, and the leading vectors only: in float32 LAPACK's divide and conquer returned NaN
-    where there are fewer rows than features. The largest entry of each vector is made positive.
+    Float64: in float32 LAPACK's divide and conquer returned NaN where there are fewer rows than
+    features. All vectors, for the leading ones alone take LAPACK twice as long. The largest entry
+    of each vector is made positive.
     """
-    last = len(a) - 1
-    values, vectors = eigh(a, b, subset_by_index=[last - kept + 1, last])
-    values, vectors = values[::-1], vectors[:, ::-1]
+    values, vectors = eigh(a, b, driver="evd" if b is None else "gvd")
+    values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     return values, np.ascontiguousarray(vectors * np.where(largest < 0, -1.0, 1.0))

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
 from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.centres import centres_of
+from headlight.clustering.display import scp_html
 from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import MOST_ROWS, Graph
 from headlight.clustering.heads import Heads, MLPHead
@@ -250,7 +251,7 @@ class SCP(ClusterMixin, BaseEstimator):
             centres_of(points, labels, k).numpy(),
         )
         self.near_duplicates_ = near_duplicates(
-            features, graph.neighbours, rows, self.projection_.mean
+            features, graph.neighbours, graph.similarities, rows, self.projection_.mean
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
@@ -297,6 +298,9 @@ class SCP(ClusterMixin, BaseEstimator):
         scp = cls(**metadata["parameters"])
         restore(scp, tensors, metadata)
         return scp
+
+    def _html_repr(self) -> str:  # scikit-learn's name for what `_repr_html_` gives
+        return scp_html(self)
 
     def _number_by_size(self, features: Features) -> np.ndarray:
         """Labels every row, with the largest cluster as cluster 0; warns of empty ones.
