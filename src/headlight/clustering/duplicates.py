@@ -29,6 +29,7 @@ def near_duplicates(
     similarities: torch.Tensor,
     rows: np.ndarray,
     mean: torch.Tensor,
+    *,
     threshold: float = THRESHOLD,
 ) -> np.ndarray:
     """The group of near-duplicates that each row belongs to: int64 (features.n,), −1 for none.
