@@ -36,7 +36,13 @@ class Sample(ImageSource):
         return self.whole.read(path, limit)
 
 
-def embed(source: Sample, fusion: Fusion, engines: Sequence[Engine], views: int = 0) -> None:
+def embed(
+    source: Sample,
+    fusion: Fusion,
+    engines: Sequence[Engine],
+    views: int = 0,
+    view_images: int | None = None,
+) -> None:
     """From files to a feature store, which is thrown away: list, read, decode, encode, write.
 
     Arguments:
@@ -44,9 +50,16 @@ def embed(source: Sample, fusion: Fusion, engines: Sequence[Engine], views: int 
         fusion: the encoders.
         engines: one each.
         views: augmented views, beside the plain one.
+        view_images: how many images get them; None: all.
     """
     settings = StoreSettings(
-        source.uri, fusion.name, fusion.weights_hash, fusion.dim, views, engine_name(engines)
+        source=source.uri,
+        encoder=fusion.name,
+        weights=fusion.weights_hash,
+        dim=fusion.dim,
+        views=views,
+        engine=engine_name(engines),
+        view_images=view_images,
     )
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.create(Path(folder) / "features.lance", settings)

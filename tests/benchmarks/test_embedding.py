@@ -68,7 +68,7 @@ def test_transformers_loop_computes_what_headlight_computes(photos: Path, tmp_pa
 
 def test_views_are_compared_with_one(photos: Path) -> None:
     rows = rows_of(views.measure(photos, 8, 2, "lite0@32"))
-    assert [row[0] for row in rows] == list(views.NAMES)
+    assert [row[0] for row in rows] == list(views.ASKED)
     assert rows[0][2] == "1.00 (1.00–1.00) ×"
 
 
