@@ -125,6 +125,9 @@ def cluster(
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Experiment: tune the encoder on the clusters first.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -144,6 +147,7 @@ def cluster(
             recipe=recipe,
             seed=seed,
             device=device,
+            adapt=adapt,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
         )

@@ -14,6 +14,7 @@ from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress
 from headlight.images import ImageSource, open_source
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
+from headlight.runs.embedding import refuse_foreign
 from headlight.runs.run import load_run
 
 Stages = Callable[[str], Progress | None]
@@ -72,6 +73,7 @@ def cluster(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
+    adapt: bool = False,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> Run:
@@ -89,6 +91,8 @@ def cluster(
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        adapt: tune the encoder on a first clustering, then embed and cluster again: see
+            `headlight.adaptation`. An experiment, for a GPU.
         stages: gives each stage something to report progress to.
         on_embedded: told what embedding found.
 
@@ -107,20 +111,36 @@ def cluster(
         refuse_other_fit(load_run(path), n_clusters, recipe, seed)
     if opened.count:
         check_clusters(n_clusters, opened.count)
-    progress = stages("embed") if stages else None
-    run, report = embed_run(
-        opened,
-        path,
-        encoder=encoder,
-        views=views,
-        view_images=view_images,
-        device=device,
-        progress=progress,
-    )
-    if on_embedded:
-        on_embedded(report)
-    progress = stages("fit") if stages else None
-    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
+
+    def embedded_and_fitted(path: Path, encoder: str) -> Run:
+        progress = stages("embed") if stages else None
+        run, report = embed_run(
+            opened,
+            path,
+            encoder=encoder,
+            views=views,
+            view_images=view_images,
+            device=device,
+            progress=progress,
+        )
+        if on_embedded:
+            on_embedded(report)
+        progress = stages("fit") if stages else None
+        return fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
+
+    if adapt:
+        from headlight.adaptation import adapt as adapt_encoder
+        from headlight.adaptation import adaptable
+
+        adaptable(encoder)
+        refuse_foreign(path)
+        adapted = path / ".adapted"
+        if not adapted.exists():
+            before = embedded_and_fitted(path / ".before", encoder)
+            progress = stages("adapt") if stages else None
+            adapt_encoder(before, adapted, device=device, seed=seed, progress=progress)
+        encoder = f"adapted:{adapted}"
+    run = embedded_and_fitted(path, encoder)
     from headlight.explore import write_report
 
     write_report(run)

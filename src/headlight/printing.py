@@ -20,7 +20,7 @@ SHOWN = 25  # clusters in the table that `cluster` prints
 class Stages:
     """One progress display after the other, as the stages of the pipeline ask for them."""
 
-    UNITS = {"fit": "steps"}  # noqa: RUF012
+    UNITS = {"fit": "steps", "adapt": "steps"}  # noqa: RUF012
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal

@@ -19,7 +19,8 @@ def load_encoder(spec: str) -> Encoder:
 
     Arguments:
         spec: a short name of ``headlight encoders``, or ``hf:owner/name``, ``hf:FOLDER``,
-            ``timm:name``, ``onnx:FILE`` or ``torch:module:function``; options may follow, as in
+            ``timm:name``, ``onnx:FILE``, ``torch:module:function`` or ``adapted:FOLDER``; options
+            may follow, as in
             ``lite0@160`` or ``dinov2-base@mean`` (`Options`).
 
     Raises:
@@ -67,4 +68,16 @@ def _torch(rest: str, options: Options) -> Encoder:
     return module_encoder(rest, options)
 
 
-FAMILIES: dict[str, Family] = {"hf": _hub, "timm": _timm, "onnx": _onnx, "torch": _torch}
+def _adapted(rest: str, options: Options) -> Encoder:
+    from headlight.encoders.adapted import adapted_encoder
+
+    return adapted_encoder(rest, options)
+
+
+FAMILIES: dict[str, Family] = {
+    "hf": _hub,
+    "timm": _timm,
+    "onnx": _onnx,
+    "torch": _torch,
+    "adapted": _adapted,
+}

@@ -63,7 +63,7 @@ def embed_run(
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
     if view_images is not None and view_images < 0:
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
-    _refuse_foreign(path)
+    refuse_foreign(path)
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
     wanted, work = (
@@ -149,8 +149,12 @@ def _importing(source: ImageSource, encoder: str) -> tuple[StoreSettings, Work]:
     return settings, lambda store, progress: import_features(source, store, file, progress)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """A folder that is neither new, nor empty, nor a run is somebody's: hands off."""
+def refuse_foreign(path: Path) -> None:
+    """A folder that is neither new, nor empty, nor a run is somebody's: hands off.
+
+    Raises:
+        HeadlightError: ``path`` is such a folder, or a file.
+    """
     if path.exists() and not path.is_dir():
         raise HeadlightError(f"{path} is a file, not a run folder: choose another -o")
     if not path.is_dir() or (path / "run.json").exists() or (path / "features.lance").exists():
