@@ -1,0 +1,127 @@
+"""Commands that compare encoders and methods: encoders, rank-encoders, benchmark."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headlight.cli.command import command
+from headlight.cli.options import (
+    AsJson,
+    Clusters,
+    Debug,
+    Device,
+    EncoderName,
+    Quiet,
+    Source,
+    Views,
+)
+from headlight.printing import Stages, new_table, say_embedded, show_ranking
+from headlight.terminal import Terminal
+
+
+@command
+def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
+    """List the encoders, and whether they work here without a network."""
+    from dataclasses import asdict
+
+    from rich.markup import escape
+
+    from headlight.encoders.listing import SPELLINGS, listed
+
+    terminal = Terminal(quiet, as_json)
+    rows = listed()
+    columns = ("encoder", "dim", "pixels", "params", "ready", "needed first", "about")
+    table = new_table(*columns, text=(0, 4, 5, 6))
+    for one in rows:
+        numbers = (str(one.dim), str(one.input_size), f"{one.parameters:g} M")
+        ready = "yes" if one.usable else "no"
+        # What comes after installing is shown when that is done.
+        extra = one.missing[0] if one.missing and "[" in one.missing[0] else ""
+        needed = escape(extra or ", ".join(one.missing))
+        table.add_row(one.name, *numbers, ready, needed, one.about)
+    terminal.table(table)
+    for spelling, meaning in SPELLINGS:
+        terminal.result(f"  {spelling:34}{meaning}")
+    terminal.data({"encoders": [asdict(one) for one in rows]})
+
+
+@command
+def rank_encoders(
+    source: Source,
+    encoders: Annotated[
+        str, typer.Option(help="Names with commas between; all on this disk if left out.")
+    ] = "",
+    images: Annotated[int, typer.Option(help="Of the sample.")] = 2000,
+    k: Clusters = "auto",
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Which encoder suits these images? Embeds a sample with each, ranks them without labels."""
+    from dataclasses import asdict
+
+    from headlight.encoders.listing import listed
+    from headlight.ranking import rank_encoders as rank
+
+    terminal = Terminal(quiet, as_json)
+    names = [name.strip() for name in encoders.split(",") if name.strip()]
+    names = names or [one.name for one in listed() if one.usable]
+    with Stages(terminal) as stages:
+        ranked = rank(source, names, images=images, n_clusters=k, device=device, stage=stages)
+    show_ranking(terminal, ranked)
+    terminal.data({"encoders": [asdict(one) for one in ranked]})
+
+
+@command
+def benchmark(
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="cifar10|20|100, stl10, imagenet10, imagenet-dogs."),
+    ],
+    data: Annotated[Path, typer.Option(help="Folder with the data set's files as published.")],
+    encoder: EncoderName = "lite0",
+    views: Views = 2,
+    recipe: Annotated[str | None, typer.Option(help="robust or paper; both if left out.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many, from 0 on.")] = 3,
+    device: Device = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for the features; ./DATASET.benchmark if left out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it to a .md or .json file.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Score headlight, k-means and UMAP + k-means on a data set of the literature."""
+    from headlight.benchmarking import SCORES, about, spread
+    from headlight.benchmarking import benchmark as run_all
+
+    terminal = Terminal(quiet, as_json)
+    with Stages(terminal) as stages:
+        result = run_all(
+            dataset,
+            data,
+            encoder=encoder,
+            views=views,
+            recipe=recipe,
+            seeds=seeds,
+            device=device,
+            cache=cache,
+            out=out,
+            stages=stages,
+            on_embedded=functools.partial(say_embedded, terminal),
+        )
+    for note in result["notes"]:
+        terminal.say(note)
+    table = new_table("method", "ACC", "NMI", "ARI", "seconds a fit", text=(0,))
+    for row in result["methods"]:
+        scores = (spread(row[name]) for name in SCORES)
+        table.add_row(row["method"], *scores, spread(row["seconds"], 1))
+    terminal.table(table)
+    terminal.result(about(result))
+    terminal.data(result)
