@@ -16,9 +16,13 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import EXPORTS, export_folders
+from headlight.export.names import safe_name
 from headlight.images.digits import DigitsSource
 from headlight.runs import Run
+from headlight.runs.edits import rename
+from headlight.runs.review import review
 from tests.explore.handmade import handmade_run
+from tests.export.conftest import EXPECTED, OUTLIER
 
 PATHS = ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg", "dogs/3.jpg"]
 
@@ -259,3 +263,20 @@ def test_distinct_images_never_overwrite_each_other(
         assert report.missing == []
         assert contents(root / "out") == {"___one": {path.encode() for path in paths}}
         assert {child.name for child in root.iterdir()} == {"photos", "run", "out"}
+
+
+def test_folders_are_those_of_the_edited_result(edited: Run, tmp_path: Path) -> None:
+    out = export_folders(edited, tmp_path / "out").path
+    photos = tmp_path / "photos"
+    expected = EXPECTED | {"outliers": {OUTLIER}}
+    assert contents(out) == {
+        safe_name(name): {(photos / path).read_bytes() for path in paths}
+        for name, paths in expected.items()
+    }
+
+
+def test_a_cluster_called_outliers_keeps_its_name(edited: Run, tmp_path: Path) -> None:
+    review(edited).edit(rename(2, "Outliers"))
+    out = export_folders(edited, tmp_path / "out").path
+    assert len(list((out / "Outliers").iterdir())) == 2
+    assert [file.name for file in (out / "outliers-2").iterdir()] == [Path(OUTLIER).name]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from headlight.errors import HeadlightError
 from headlight.explore.contents import contents_of
-from headlight.explore.thumbnails import make_thumbnails
+from headlight.explore.points import map_data
+from headlight.explore.script import report_script, static_text
+from headlight.explore.thumbnails import make_thumbnails, shrunk
 from headlight.features import Progress
 from headlight.images import ImageSource
 from headlight.runs import Run
 from headlight.runs.files import atomic
 
+PICTURES = 8_000_000  # characters of all thumbnails in the file at most
 LABELLED_BARS = 24  # with more clusters than this the bars are too slim for a picture and a number
 
 
@@ -54,7 +59,9 @@ def write_report(
 def _render(run: Run, progress: Progress | None) -> str:
     contents = contents_of(run)
     source = _source(run)
-    thumbnails = make_thumbnails(source, contents.paths(), progress)
+    sheet = contents.points.sheet
+    thumbnails = shrunk(make_thumbnails(source, contents.paths(), progress, sheet), PICTURES)
+    script, allowed = report_script()
     environment = Environment(
         loader=PackageLoader("headlight.explore"),
         autoescape=True,
@@ -65,11 +72,29 @@ def _render(run: Run, progress: Progress | None) -> str:
     return environment.get_template("report.html.j2").render(
         c=contents,
         thumbnails=thumbnails,
-        unseen=sum(not thumbnail.uri for thumbnail in thumbnails.values()),
+        unseen=sum(not thumbnails[path].uri for path in set(contents.paths())),
         source_gone=source is None,
         labelled=len(contents.cards) <= LABELLED_BARS,
         compact=bool(contents.cards) and max(len(card.typical) for card in contents.cards) < 4,
+        map_json=_json(map_data(contents.points, contents.clusters)),
+        theme=static_text("theme.css"),
+        script=script,
+        names=contents.names,
+        colours=contents.colours,
+        sizes={row["cluster"]: row["size"] for row in contents.clusters},
+        cells={(cell.row, cell.column): cell for cell in contents.truth.cells}
+        if contents.truth and contents.truth.numbers
+        else {},
+        allowed=allowed,
     )
+
+
+def _json(value: object) -> Markup:
+    """JSON that can stand inside a script element: no tag or comment can begin in it."""
+    text = json.dumps(value, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - nothing is left in it that means anything to HTML
 
 
 def _source(run: Run) -> ImageSource | None:

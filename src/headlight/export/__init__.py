@@ -1,20 +1,84 @@
-"""Taking a clustering away: as folders of images, CSV or Parquet."""
+"""Taking a clustering away, as edited: folders, tables, data sets for other tools, the model."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from headlight.errors import HeadlightError
+from headlight.export.coco import export_coco
+from headlight.export.fiftyone import export_fiftyone
 from headlight.export.folders import export_folders
+from headlight.export.imagefolder import export_imagefolder
+from headlight.export.label_studio import export_label_studio
+from headlight.export.model import export_onnx
 from headlight.export.places import ExportReport
+from headlight.export.records import export_json
 from headlight.export.tables import export_csv, export_parquet
+from headlight.export.yolo import export_yolo
 from headlight.runs import Run
 
-EXPORTS: dict[str, Callable[[Run, Path], ExportReport]] = {
+EXPORTS: dict[str, Callable[..., ExportReport]] = {
     "folders": export_folders,
     "csv": export_csv,
     "parquet": export_parquet,
+    "json": export_json,
+    "imagefolder": export_imagefolder,
+    "coco": export_coco,
+    "yolo": export_yolo,
+    "fiftyone": export_fiftyone,
+    "label-studio": export_label_studio,
+    "onnx": export_onnx,
 }
-"""What ``headlight export RUN --to NAME DEST`` offers."""
+"""What ``headlight export RUN --to NAME DEST`` offers: each takes a run and a destination."""
 
-__all__ = ["EXPORTS", "ExportReport", "export_csv", "export_folders", "export_parquet"]
+
+def export_run(run: Run, to: str, dest: Path, **options: Any) -> ExportReport:
+    """Exports a run in the format ``to``.
+
+    Arguments:
+        run: fitted.
+        to: a name in `EXPORTS`.
+        dest: folder or file to make.
+        options: of that format (``link``, ``val``, ``metadata``, ``prefix``, ``progress``); one
+            that is None counts as left out.
+
+    Returns:
+        What was done.
+
+    Raises:
+        HeadlightError: there is no such format, it has no such option, or as it says itself.
+    """
+    if to not in EXPORTS:
+        raise HeadlightError(f"--to {to}: give one of {', '.join(EXPORTS)}")
+    takes = inspect.signature(EXPORTS[to]).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    if "progress" not in takes:  # done at once: nothing to tell
+        given.pop("progress", None)
+    for name in given:
+        if name not in takes:
+            having = [k for k, f in EXPORTS.items() if name in inspect.signature(f).parameters]
+            option = "--copy" if name == "link" else f"--{name}"
+            raise HeadlightError(
+                f"{option} goes with --to {', '.join(having) or 'nothing'}, not {to}"
+            )
+    return EXPORTS[to](run, dest, **given)
+
+
+__all__ = [
+    "EXPORTS",
+    "ExportReport",
+    "export_coco",
+    "export_csv",
+    "export_fiftyone",
+    "export_folders",
+    "export_imagefolder",
+    "export_json",
+    "export_label_studio",
+    "export_onnx",
+    "export_parquet",
+    "export_run",
+    "export_yolo",
+]

@@ -50,6 +50,20 @@ def check_place(run: Run, dest: Path) -> None:
         )
 
 
+def refuse_taken_file(run: Run, dest: Path) -> None:
+    """Keeps an export that is one file from replacing anything.
+
+    Raises:
+        HeadlightError: ``dest`` is there, or lies where it must not.
+    """
+    with writing(dest):
+        if dest.is_dir():
+            raise HeadlightError(f"{dest} is a folder: give the name of a file to make")
+        if dest.exists() or dest.is_symlink():
+            raise HeadlightError(f"{dest} is there already: give another name, or delete it first")
+        check_place(run, dest)
+
+
 @contextmanager
 def writing(dest: Path) -> Iterator[None]:
     """Turns what the system says of ``dest`` (full disk, no permission, …) into a sentence.

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from headlight.errors import HeadlightError
-from headlight.export.places import ExportReport, check_place, writing
+from headlight.export.edited import Edited
+from headlight.export.places import ExportReport, refuse_taken_file, writing
 from headlight.runs import Run
 from headlight.runs.files import atomic, write_table
 
@@ -34,7 +34,7 @@ def export_csv(run: Run, dest: Path) -> ExportReport:
         HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
             written.
     """
-    _refuse_taken(run, dest)
+    refuse_taken_file(run, dest)
     table = named_assignments(run)
     for i, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
@@ -51,7 +51,7 @@ def export_parquet(run: Run, dest: Path) -> ExportReport:
 
     Arguments, result and errors as for `export_csv`.
     """
-    _refuse_taken(run, dest)
+    refuse_taken_file(run, dest)
     table = named_assignments(run)
     with writing(dest):
         dest.parent.mkdir(parents=True, exist_ok=True)
@@ -60,24 +60,18 @@ def export_parquet(run: Run, dest: Path) -> ExportReport:
 
 
 def named_assignments(run: Run) -> pa.Table:
-    """The assignments with the clusters' names.
+    """The edited assignments with the clusters' names.
 
     Returns:
-        Columns path, cluster, name, and the others of ``run.assignments``.
+        Columns path, cluster, name, the others of ``run.assignments``, and outlier (bool): marked
+        so by a person.
     """
-    table = run.assignments.replace_schema_metadata(None)
-    rows = pc.index_in(table["cluster"], run.clusters["cluster"].combine_chunks())
-    names = run.clusters["name"].combine_chunks().take(rows)
-    return table.add_column(table.schema.get_field_index("cluster") + 1, "name", names)
-
-
-def _refuse_taken(run: Run, dest: Path) -> None:
-    with writing(dest):
-        if dest.is_dir():
-            raise HeadlightError(f"{dest} is a folder: give the name of a file to make")
-        if dest.exists() or dest.is_symlink():
-            raise HeadlightError(f"{dest} is there already: give another name, or delete it first")
-        check_place(run, dest)
+    edited = Edited(run)
+    table = edited.table
+    numbers = pa.array(list(edited.names), table["cluster"].type)
+    names = pa.array(list(edited.names.values()), pa.string())
+    named = names.take(pc.index_in(table["cluster"], numbers))
+    return table.add_column(table.schema.get_field_index("cluster") + 1, "name", named)
 
 
 def _harmless(text: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -43,28 +43,26 @@ def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
 
 def assignments_table(
     paths: pa.Array,
-    features: np.ndarray,
     probabilities: np.ndarray,
     outliers: np.ndarray,
     duplicates: np.ndarray,
+    xy: np.ndarray,
 ) -> pa.Table:
     """``assignments.parquet``: DESIGN of the run folder, one row an image.
 
     Arguments:
         paths: (n,) strings.
-        features: (n, dim), of the plain views.
         probabilities: (n, clusters).
         outliers: (n,) outlier scores.
         duplicates: (n,) groups of near-duplicates, −1 for none.
+        xy: (n, 2) float32, of `headlight.runs.map.image_map`.
 
     Returns:
         Columns path, cluster, confidence, second, margin, outlier_score, duplicates
-        (number of a group of near-duplicates, null for none), map_x, map_y. The map is
-        the plane that spreads the cluster centres most (their first two principal axes).
+        (number of a group of near-duplicates, null for none), map_x, map_y.
     """
     columns = assignment_columns(probabilities)
-    centres = cluster_centres(features, columns["cluster"], probabilities.shape[1])
-    x, y = _map(features, centres).T
+    x, y = xy.T
     data = {
         "path": paths,
         **columns,
@@ -143,17 +141,6 @@ def cluster_centres(features: np.ndarray, cluster: np.ndarray, n_clusters: int) 
         member = cluster[s, None] == np.arange(n_clusters)
         sums += member.T.astype(np.float32) @ unit
     return _unit(sums).astype(np.float32)
-
-
-def _map(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """(n, 2) float32: where each image lies in the plane of the centres' principal axes."""
-    axes = np.linalg.svd(centres - centres.mean(0), full_matrices=False)[2][:2]
-    # An axis may point either way: its largest part is made positive.
-    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
-    xy = np.zeros((len(features), 2), np.float32)
-    for s, unit in _unit_chunks(features):
-        xy[s, : len(axes)] = unit @ axes.T
-    return xy
 
 
 def _unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from headlight.errors import HeadlightError
 from headlight.evaluation import confusion, read_labels, score
-from headlight.runs.files import read_table, write_json
+from headlight.runs.files import read_table, write_json, write_table
 from headlight.runs.run import load_run, locked
 
 
@@ -20,8 +20,9 @@ def evaluate(target: Path, labels: str) -> dict[str, Any]:
     """ACC, NMI and ARI of a run, or of a file of predictions.
 
     Arguments:
-        target: a run folder, whose ``run.json`` then keeps the scores too; or what
-            `headlight.runs.predict_run` wrote.
+        target: a run folder, whose ``run.json`` then keeps the scores and ``labels.parquet`` the
+            labels (columns path, label), for the report; or what `headlight.runs.predict_run`
+            wrote.
         labels: see `headlight.evaluation.read_labels`; or ``source``, if the run's source
             carries labels itself.
 
@@ -52,6 +53,8 @@ def evaluate(target: Path, labels: str) -> dict[str, Any]:
         with locked(run.path):
             info = load_run(run.path).info
             info["scores"] |= {name: round(value, 4) for name, value in result.items()}
+            kept = {"path": [paths[i] for i in rows], "label": [str(label) for label in truth]}
+            write_table(run.path / "labels.parquet", pa.table(kept))
             write_json(run.path / "run.json", info)
     return result | {
         "images": len(rows),

@@ -9,6 +9,7 @@ from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.runs.describe import assignments_table, clusters_table
 from headlight.runs.files import write_json, write_table
+from headlight.runs.map import image_map
 from headlight.runs.model import save_model
 from headlight.runs.run import Run, load_run, locked
 
@@ -77,8 +78,11 @@ def fit_run(
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
         probabilities = scp.predict_proba(features)
+        started = time.perf_counter()
+        xy = image_map(features, scp.labels_)
+        mapped = time.perf_counter() - started
         assignments = assignments_table(
-            paths, features, probabilities, scp.outlier_scores_, scp.near_duplicates_
+            paths, probabilities, scp.outlier_scores_, scp.near_duplicates_, xy
         )
         clusters = clusters_table(assignments, features, scp.cluster_quality_)
         fit = save_model(run.path / "model.safetensors", scp)
@@ -92,7 +96,8 @@ def fit_run(
             count = scp.n_clusters_count_
             info["fit"]["n_clusters_range"] = [count.low, count.high]
             info["fit"]["n_clusters_curve"] = [round(float(value), 4) for value in count.curve]
-        info["timings"] = info.get("timings", {}) | {"fit": {"seconds": round(seconds, 2)}}
+        took = {"fit": {"seconds": round(seconds, 2)}, "map": {"seconds": round(mapped, 2)}}
+        info["timings"] = info.get("timings", {}) | took
         information = float(scp.head_scores_[scp.chosen_head_])
         info["scores"] = {
             "mean_confidence": round(confidence, 4),

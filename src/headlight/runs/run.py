@@ -42,6 +42,11 @@ class Run:
         what = f"{fit['n_clusters']} clusters" if fit else "not fitted"
         return f"Run({str(self.path)!r}, {self.info['source']['images']} images, {what})"
 
+    def _repr_html_(self) -> str:
+        from headlight.runs.display import run_html
+
+        return run_html(self)
+
     @property
     def fitted(self) -> bool:
         """Whether a head was trained yet, or only features made."""

@@ -1,0 +1,1 @@
+"""What report and review app cost on large runs."""

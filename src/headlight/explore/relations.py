@@ -1,0 +1,144 @@
+"""How clusters relate: the tree of merges, and the evidence for their number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.runs import Run
+
+TREE_WIDTH = 1000
+LEAST = -3.0  # log10 of the density below which clusters count as unrelated
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A dendrogram, root on the left, one row a cluster.
+
+    Arguments:
+        leaves: cluster numbers as fitted, top to bottom.
+        branches: SVG path data of each merge, x from 0 (root) to `TREE_WIDTH` (leaves), a row
+            being 1 high.
+        colours: cluster whose colour each branch has: the largest (lowest number) in it.
+    """
+
+    leaves: list[int]
+    branches: list[str]
+    colours: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Why so many clusters: eigenvalues of the neighbour graph, the largest first.
+
+    Arguments:
+        line: SVG points, x and y from 0 to 1000 and 0 to 300.
+        found, low, high: numbers of clusters; x of each in the same units as ``line``.
+        count: eigenvalues drawn.
+        lowest: the value at the bottom.
+    """
+
+    line: str
+    found: int
+    low: int
+    high: int
+    x_found: float
+    x_low: float
+    x_high: float
+    y_found: float
+    count: int
+    lowest: float
+
+
+def tree_of(run: Run) -> Tree | None:
+    """The tree of merges of the clusters as fitted; None where the run keeps none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(run.path / "model.safetensors", framework="numpy") as file:
+            merges = file.get_tensor("clusters_hierarchy")
+    except (OSError, SafetensorError, HeadlightError):
+        return None
+    return draw_tree(merges) if len(merges) else None
+
+
+def draw_tree(merges: np.ndarray) -> Tree:
+    """Lays out a hierarchy.
+
+    Arguments:
+        merges: float64 (K − 1, 4), see `headlight.clustering.hierarchy.merge_hierarchy`.
+
+    Returns:
+        Merges of dense, alike clusters near the leaves; those of unrelated ones at the root.
+    """
+    k = len(merges) + 1
+    height = np.maximum.accumulate(_dissimilarity(merges[:, 2]))
+    span = max(float(height[-1]), 1e-9)
+    x_of = [float(TREE_WIDTH)] * k
+    order = _leaves(merges, k)
+    y_of = {leaf: row + 0.5 for row, leaf in enumerate(order)}
+    first = list(range(k))
+    branches, colours = [], []
+    for step, (a, b) in enumerate(merges[:, :2].astype(int).tolist()):
+        x = TREE_WIDTH * (1 - 0.97 * float(height[step]) / span)
+        top, bottom = sorted((a, b), key=y_of.__getitem__)
+        branches.append(
+            f"M{x_of[top]:.1f} {y_of[top]:.3f}H{x:.1f}V{y_of[bottom]:.3f}H{x_of[bottom]:.1f}"
+        )
+        x_of.append(x)
+        y_of[k + step] = (y_of[top] + y_of[bottom]) / 2
+        first.append(min(first[a], first[b]))
+        colours.append(first[-1])
+    return Tree(order, branches, colours)
+
+
+def curve_of(fit: dict[str, Any]) -> Curve | None:
+    """The curve behind an automatic number of clusters; None where it was given.
+
+    Arguments:
+        fit: of ``run.json``.
+    """
+    if fit.get("asked") != "auto" or not fit.get("n_clusters_curve"):
+        return None
+    values = np.asarray(fit["n_clusters_curve"], np.float64)
+    low, high = fit["n_clusters_range"]
+    found = fit["n_clusters"]
+    lowest = float(min(np.floor(values.min() * 20) / 20, 0.85))
+    across = max(len(values) - 1, 1)
+    x = 1000 * np.arange(len(values)) / across
+    y = 300 * (1 - (values - lowest) / (1 - lowest))
+
+    def at(count: int) -> float:  # between the last value that counts and the next
+        return round(1000 * min(max(count - 0.5, 0), across) / across, 1)
+
+    return Curve(
+        line=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)),
+        found=found,
+        low=low,
+        high=high,
+        x_found=at(found),
+        x_low=at(low),
+        x_high=at(high),
+        y_found=round(float(np.interp(at(found), x, y)), 1),
+        count=len(values),
+        lowest=lowest,
+    )
+
+
+def _dissimilarity(distance: np.ndarray) -> np.ndarray:
+    """0 for the densest merge, on a log scale: densities span several powers of ten."""
+    density = np.maximum(1 / np.maximum(distance, 1e-12) - 1, 10**LEAST)
+    log = np.log10(density)
+    return log.max() - log + 0.15
+
+
+def _leaves(merges: np.ndarray, k: int) -> list[int]:
+    """Clusters in an order in which branches don't cross."""
+    below: dict[int, list[int]] = {i: [i] for i in range(k)}
+    for step, (a, b) in enumerate(merges[:, :2].astype(int).tolist()):
+        below[k + step] = [leaf for child in sorted((a, b), key=lambda c: min(below[c]))
+                           for leaf in below[child]]  # fmt: skip
+    return below[2 * k - 2]

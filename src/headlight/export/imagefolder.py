@@ -1,0 +1,84 @@
+"""What Hugging Face ``datasets`` loads as ``imagefolder``: images, and a table beside them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, Literal
+
+from headlight.errors import HeadlightError
+from headlight.export.appearing import new_folder
+from headlight.export.layout import Layout
+from headlight.export.places import ExportReport
+from headlight.export.placing import Link
+from headlight.export.streaming import dumped, open_text, rounded
+from headlight.features import Progress
+from headlight.runs import Run
+
+SPLIT = "train"
+COLUMNS = ("file_name", "label", "cluster", "confidence", "outlier", "path")
+
+
+def export_imagefolder(
+    run: Run,
+    dest: Path,
+    link: Link = "auto",
+    metadata: Literal["jsonl", "csv"] = "jsonl",
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Makes a folder for ``load_dataset("imagefolder", data_dir=dest)``.
+
+    ``train/metadata.jsonl`` has a row an image: ``file_name``, ``label`` (the cluster's name),
+    ``cluster`` (its number), ``confidence``, ``outlier`` (marked by a person; its label is still
+    the cluster it was in) and ``path``, its name in the source. The files are numbered, for the
+    library reads words like ``test`` in names of files and folders as the name of a split.
+
+    Arguments:
+        run: fitted.
+        dest: folder to make; may exist if it is empty.
+        link: ``auto``: hard links to the originals where possible; ``copy``.
+        metadata: ``jsonl`` or ``csv``.
+        progress: told the number of images done and their total.
+
+    Returns:
+        What was done; images that have gone since are listed, not fatal.
+
+    Raises:
+        HeadlightError: as `export_folders`.
+    """
+    if metadata not in ("jsonl", "csv"):
+        raise HeadlightError(f"metadata {metadata!r}: give jsonl or csv")
+    with new_folder(run, dest) as root:
+        layout = Layout(run, link, progress=progress)
+        split = root / SPLIT
+        folders = _make_folders(split, layout.edited.names)
+        digits = max(6, len(str(len(layout.edited.table))))
+        placed = layout.place(lambda row: folders[row.cluster], lambda i: f"{i:0{digits}d}")
+        with open_text(split / f"metadata.{metadata}") as stream:
+            table = csv.DictWriter(stream, COLUMNS)
+            if metadata == "csv":
+                table.writeheader()
+            for row, file in placed:
+                values: dict[str, Any] = {
+                    "file_name": file.relative_to(split).as_posix(),
+                    "label": layout.edited.names[row.cluster],
+                    "cluster": row.cluster,
+                    "confidence": rounded(row.confidence),
+                    "outlier": row.outlier,
+                    "path": row.path,
+                }
+                if metadata == "csv":
+                    table.writerow(values)
+                else:
+                    stream.write(dumped(values) + "\n")
+    return layout.report(dest)
+
+
+def _make_folders(split: Path, names: dict[int, str]) -> dict[int, Path]:
+    """A folder a cluster, named by its number alone."""
+    width = len(str(max(names, default=0)))
+    folders = {cluster: split / f"{cluster:0{width}d}" for cluster in names}
+    split.mkdir()
+    for folder in folders.values():
+        folder.mkdir()
+    return folders

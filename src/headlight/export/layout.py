@@ -1,0 +1,93 @@
+"""Images laid out in folders, one after the other, and an account of what could be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from headlight.errors import HeadlightError
+from headlight.export.edited import Edited, Row
+from headlight.export.places import ExportReport
+from headlight.export.placing import Link, Placer
+from headlight.features import Progress
+from headlight.images import BadImage
+from headlight.runs import Run
+
+
+class Layout:
+    """Places the images of a run and keeps count; an image that can't be read costs itself only.
+
+    Arguments:
+        run: fitted.
+        link: ``auto`` or ``copy``, see `Placer`.
+        extensions: see `Placer`.
+        progress: told the number of images done and their total.
+
+    Raises:
+        HeadlightError: the images are gone, or ``link`` is neither.
+    """
+
+    def __init__(
+        self, run: Run, link: Link, extensions: bool = True, progress: Progress | None = None
+    ) -> None:
+        if link not in ("auto", "copy"):
+            raise HeadlightError(f"link {link!r}: give auto or copy")
+        self.edited = Edited(run)
+        self.missing: list[tuple[str, str]] = []
+        self._source = run.source
+        self._placer = Placer(self._source, link, extensions)
+        self._progress = progress
+        self._done = self._linked = 0
+        self._last_linked = False
+
+    def place(
+        self,
+        where: Callable[[Row], Path | None],
+        name: Callable[[int], str] | None = None,
+    ) -> Iterator[tuple[Row, Path]]:
+        """Places every image; each is on the disk when it is yielded.
+
+        Arguments:
+            where: the folder an image goes to; None: it is left out.
+            name: what the image with a given number, from 0, is called, without extension; its
+                own name if left out.
+
+        Raises:
+            HeadlightError: there is not one image left to export.
+        """
+        rows = len(self.edited.table)
+        tried = 0
+        for number, row in enumerate(self.edited.rows(self._source)):
+            if (folder := where(row)) is not None:
+                tried += 1
+                try:
+                    called = name(number) if name else None
+                    file, linked = self._placer.place(row.path, folder, called)
+                except BadImage as error:
+                    self.missing.append((row.path, str(error)))
+                else:
+                    self._done += 1
+                    self._linked += linked
+                    self._last_linked = linked
+                    yield row, file
+            if self._progress:
+                self._progress(number + 1, rows)
+        if not self._done:
+            path, why = self.missing[0] if self.missing else ("", "the run has none for it")
+            raise HeadlightError(
+                f"no image of {self._source.uri} could be exported ({path}: {why})"
+                if tried
+                else f"no image of {self._source.uri} is to be exported: all are outliers"
+            )
+
+    def withdraw(self, row: Row, file: Path, why: str) -> None:
+        """Takes back an image just placed, for the reason given."""
+        file.unlink()
+        self.missing.append((row.path, why))
+        self._done -= 1
+        self._linked -= self._last_linked
+
+    def report(self, dest: Path) -> ExportReport:
+        """What was done."""
+        copied = self._done - self._linked
+        return ExportReport(dest, self._done, self._linked, copied, self.missing)

@@ -1,0 +1,176 @@
+"""The model to take away: ONNX files that label new images without headlight, and their card."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headlight.errors import HeadlightError
+from headlight.export.appearing import new_folder
+from headlight.export.edited import Edited, unique_names
+from headlight.export.folding import Folding, fold
+from headlight.export.model_card import Made, model_card
+from headlight.export.places import ExportReport
+from headlight.export.streaming import dumped
+from headlight.features import Progress
+from headlight.runs import Run
+from headlight.runs.files import write_json
+
+if TYPE_CHECKING:
+    import onnx
+
+    from headlight.encoders.base import Encoder
+
+STEPS = 4
+HEAD, MODEL = "head.onnx", "model.onnx"
+
+
+def export_onnx(run: Run, dest: Path, progress: Progress | None = None) -> ExportReport:
+    """Writes the model as ONNX into a new folder.
+
+    - ``head.onnx``: features, float32 (n, dim) → ``labels``, int64 (n,), and ``probabilities``,
+      float32 (n, clusters);
+    - ``model.onnx``: pixels, uint8 (n, size, size, 3), RGB → the same, where the encoder can be
+      written as ONNX; pixels are normalised inside;
+    - ``clusters.json``: for each column of the probabilities the cluster's number and name, and
+      what an image must be made like;
+    - ``README.md``: the model card.
+
+    Clusters that a person merged whole are one cluster to the model too. What else was edited it
+    can't know; the card says of how many images that is so. Both files are checked against
+    headlight's own predictions before the folder appears.
+
+    Arguments:
+        run: fitted.
+        dest: folder to make; may exist if it is empty.
+        progress: told the steps done and their total.
+
+    Returns:
+        What was done; ``exported`` counts the run's images, which the model was made of.
+
+    Raises:
+        HeadlightError: ``dest`` is not free, lies in the run or among the images, or can't be
+            written; a package is missing; or a model does not say what headlight says.
+    """
+    for package in ("onnx", "onnxruntime"):
+        if not find_spec(package):
+            raise HeadlightError(
+                f"--to onnx needs the package {package}: pip install 'headlight[export]'"
+            )
+    with new_folder(run, dest) as root:
+        edited = Edited(run)
+        folding = fold(edited, run.model.n_clusters_)
+        names = predicted_names(edited, folding)
+        made = _models(root, run, folding, names, progress)
+        write_json(root / "clusters.json", _clusters(run, folding, names, made.encoder))
+        card = model_card(edited, folding, names, made)
+        (root / "README.md").write_text(card, "utf-8")
+    return ExportReport(dest, len(run.assignments))
+
+
+def predicted_names(edited: Edited, folding: Folding) -> dict[int, str]:
+    """Number → name of each cluster that a prediction can be, in the order of probabilities."""
+    names = {**edited.review.names, **edited.names}
+    return unique_names({k: names.get(k) or f"cluster-{k}" for k in folding.clusters})
+
+
+def _models(
+    root: Path, run: Run, folding: Folding, names: dict[int, str], progress: Progress | None
+) -> Made:
+    from headlight.export.onnx_check import check_head, check_images
+    from headlight.export.onnx_encoder import (
+        Unexportable,
+        encoder_model,
+        encoder_of,
+        join,
+        network_of,
+    )
+    from headlight.export.onnx_head import head_model
+
+    def done(step: int) -> None:
+        if progress:
+            progress(step, STEPS)
+
+    head = head_model(run.model, folding)
+    _describe(head, run, names, None)
+    checked_head = check_head(head, run, folding)
+    _save(head, root / HEAD)
+    done(1)
+    try:
+        encoder = encoder_of(run)
+        network = network_of(encoder)
+        graph, opset = encoder_model(network, encoder.input_size)
+        done(2)
+        whole = join(graph, head_model(run.model, folding, opset))
+        _describe(whole, run, names, encoder)
+        checked = check_images(whole, run, folding, encoder, network)
+        done(3)
+        _save(whole, root / MODEL)
+    except Unexportable as reason:
+        done(STEPS)
+        return Made(None, str(reason), checked_head, None)
+    done(STEPS)
+    return Made(encoder, "", checked_head, checked)
+
+
+def _save(model: onnx.ModelProto, file: Path) -> None:
+    from onnx import checker
+
+    checker.check_model(model, full_check=True)
+    file.write_bytes(model.SerializeToString())
+
+
+def _describe(
+    model: onnx.ModelProto, run: Run, names: dict[int, str], encoder: Encoder | None
+) -> None:
+    """Puts into the file itself what its user must know."""
+    from onnx import helper
+
+    about = {
+        "headlight.fit": run.info["fit"]["id"],
+        "headlight.encoder": run.info["encoder"]["encoder"],
+        "headlight.encoder_weights_sha256": run.info["encoder"]["weights"],
+        "headlight.clusters": dumped({str(k): name for k, name in names.items()}),
+        "headlight.input": input_said(encoder),
+    }
+    helper.set_model_props(model, about)
+
+
+def input_said(encoder: Encoder | None) -> str:
+    """One sentence on what the model's input must be."""
+    if encoder is None:
+        return (
+            "features: float32 (n, dim), as the encoder gives them for the plain image; "
+            "they are centred, projected and scaled to length 1 inside"
+        )
+    size = encoder.input_size
+    taken = (
+        "the whole image, squashed to a square,"
+        if encoder.squash
+        else f"the central square, {encoder.crop:g} of the shorter side,"
+    )
+    return (
+        f"pixels: uint8 (n, {size}, {size}, 3), upright RGB, 0 to 255; {taken} resized to "
+        f"{size} × {size} with antialiasing ({encoder.resample.name.lower()}); normalised inside"
+    )
+
+
+def _clusters(
+    run: Run, folding: Folding, names: dict[int, str], encoder: Encoder | None
+) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "clusters": [
+            {"column": i, "cluster": k, "name": names[k]} for i, k in enumerate(folding.clusters)
+        ],
+        "features": {"encoder": run.info["encoder"]["encoder"], "dim": run.info["encoder"]["dim"]},
+    }
+    if encoder is not None:
+        made["image"] = {
+            "size": encoder.input_size,
+            "crop": encoder.crop,
+            "squash": encoder.squash,
+            "resample": encoder.resample.name.lower(),
+            "said": input_said(encoder),
+        }
+    return made

@@ -1,0 +1,166 @@
+"""Whether an ONNX model says what headlight says; a file that doesn't is never handed out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+from headlight.export.folding import Folding
+from headlight.images import BadImage, DecodeLimits, decode
+from headlight.runs import Run
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from headlight.encoders.base import Encoder
+
+TOLERANCE = 1e-4
+ROWS = 2048  # features compared
+IMAGES = 24  # images compared
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How far a model agrees with headlight.
+
+    Arguments:
+        rows: compared.
+        difference: the largest between two probabilities.
+        same: rows whose label is that of the run; None where that was not compared.
+    """
+
+    rows: int
+    difference: float
+    same: int | None = None
+
+
+def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Checked:
+    """Compares a head's predictions for features of the run.
+
+    Raises:
+        HeadlightError: they differ, or onnxruntime is missing.
+    """
+    places, features = _some_features(run)
+    expected = folding.probabilities(run.model.predict_proba(features))
+    labels, probabilities = run_model(model, {"features": features})
+    difference = _compare(labels, probabilities, expected, folding, "features")
+    fitted = run.assignments["cluster"].to_numpy()[places]
+    stands = np.array(folding.clusters)[folding.target[fitted]]
+    return Checked(len(features), difference, int((labels == stands).sum()))
+
+
+def check_images(
+    model: onnx.ModelProto,
+    run: Run,
+    folding: Folding,
+    encoder: Encoder,
+    network: torch.nn.Module,
+) -> Checked:
+    """Compares predictions for images of the run, or for noise where these have gone.
+
+    Arguments:
+        model: from pixels.
+        run: fitted.
+        folding: the clusters that predictions are.
+        encoder: how its images are made.
+        network: what `encoder` builds, in float32: headlight's engines compute the same with
+            fewer digits.
+
+    Raises:
+        HeadlightError: they differ, or onnxruntime is missing.
+    """
+    import torch
+
+    rows, views = _some_images(run, encoder)
+    noise = np.random.default_rng(0).integers(0, 256, (2, *(encoder.input_size,) * 2, 3), np.uint8)
+    pixels = np.stack([*views, *noise])
+    with torch.no_grad():
+        features = network(torch.from_numpy(pixels)).float().numpy()
+    expected = folding.probabilities(run.model.predict_proba(features))
+    labels, probabilities = run_model(model, {"pixels": pixels})
+    difference = _compare(labels, probabilities, expected, folding, "images")
+    stands = np.array(folding.clusters)[
+        folding.target[run.assignments["cluster"].to_numpy()[rows].astype(np.int64)]
+    ]
+    return Checked(len(rows), difference, int((labels[: len(rows)] == stands).sum()))
+
+
+def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    """Labels and probabilities from onnxruntime, on one CPU thread.
+
+    Raises:
+        HeadlightError: onnxruntime is missing.
+    """
+    try:
+        onnxruntime = import_module("onnxruntime")
+    except ImportError as error:
+        raise HeadlightError(
+            "an ONNX model is checked with onnxruntime: pip install 'headlight[export]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    labels, probabilities = session.run(["labels", "probabilities"], inputs)
+    return labels, probabilities
+
+
+def _compare(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    expected: np.ndarray,
+    folding: Folding,
+    what: str,
+) -> float:
+    """The largest difference of probabilities; labels must be the same but for ties."""
+    difference = float(np.abs(probabilities - expected).max())
+    best = np.array(folding.clusters)[expected.argmax(axis=1)]
+    top = np.sort(expected, axis=1)
+    tied = top[:, -1] - top[:, -2] <= 2 * TOLERANCE if expected.shape[1] > 1 else True
+    if not difference <= TOLERANCE or not ((labels == best) | tied).all():
+        raise HeadlightError(
+            f"the ONNX model does not say what headlight says of the same {what} (probabilities "
+            f"differ by up to {difference:.2g}), so it was not written: please report it"
+        )
+    return difference
+
+
+def _some_features(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the run, int64 (m,), and their features, float32 (m, dim)."""
+    from headlight.runs.plain import plain_batches
+
+    rows, features, found = [], [], 0
+    for some, vectors in plain_batches(run):
+        rows.append(some)
+        features.append(vectors.astype(np.float32))
+        found += len(some)
+        if found >= ROWS:
+            break
+    return np.concatenate(rows)[:ROWS], np.concatenate(features)[:ROWS]
+
+
+def _some_images(run: Run, encoder: Encoder) -> tuple[list[int], list[np.ndarray]]:
+    """Rows of some images from all over the run, and their plain views."""
+    try:
+        source = run.source
+    except HeadlightError:
+        return [], []
+    paths = run.assignments["path"]
+    step = max(1, len(paths) // IMAGES)
+    rows, views = [], []
+    for row in islice(range(0, len(paths), step), IMAGES):
+        try:
+            data = source.read(paths[row].as_py(), DecodeLimits().file_bytes)
+            image = decode(data, encoder.min_side)
+        except BadImage:
+            continue
+        rows.append(row)
+        views.append(np.asarray(encoder.plain_view(image)))
+    return rows, views

@@ -1,0 +1,245 @@
+"""``edits.jsonl``: what people changed in a run, one JSON object a line, only appended to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headlight.errors import HeadlightError
+
+FILE = "edits.jsonl"
+LOCK = ".edits.lock"
+WAIT = 10.0  # seconds for another process to finish its append, which takes milliseconds
+LONGEST_NAME = 200
+
+Edit = dict[str, Any]
+"""One line of the file: ``edit`` says which kind, see the functions below."""
+
+
+def rename(cluster: int, name: str) -> Edit:
+    """Gives a cluster a name of 1 to 200 letters."""
+    return {"edit": "rename", "cluster": cluster, "name": name}
+
+
+def merge(clusters: Sequence[int], into: int) -> Edit:
+    """Puts the images of all ``clusters`` into one of them, ``into``; the others cease to be."""
+    return {"edit": "merge", "clusters": [int(c) for c in clusters], "into": int(into)}
+
+
+def split(cluster: int, to: Mapping[int, np.ndarray], new: Mapping[int, str]) -> Edit:
+    """Takes new clusters out of one.
+
+    Arguments:
+        cluster: it keeps the rows not named.
+        to: new cluster → its rows, integers (m,): results, so that replay needs no computation.
+        new: names of the new clusters.
+    """
+    return {"edit": "split", "cluster": int(cluster), **_targets(to, new)}
+
+
+def move(to: Mapping[int, np.ndarray], new: Mapping[int, str] | None = None) -> Edit:
+    """Puts rows where a person wants them: cluster → rows; ``new`` names clusters made for it."""
+    return {"edit": "move", **_targets(to, new or {})}
+
+
+def assign(to: Mapping[int, np.ndarray]) -> Edit:
+    """Puts rows where a refit wants them: as `move`, but no person looked at each image."""
+    return {"edit": "assign", **_targets(to, {})}
+
+
+def mark_outliers(rows: np.ndarray, value: bool) -> Edit:
+    """Marks rows as not belonging to any cluster, or takes the mark away."""
+    return {"edit": "outlier", "rows": pack_rows(rows), "value": value}
+
+
+def mark_done(cluster: int, value: bool) -> Edit:
+    """Marks a cluster as reviewed, or takes the mark away."""
+    return {"edit": "done", "cluster": int(cluster), "value": value}
+
+
+UNDO: Edit = {"edit": "undo"}
+"""Takes back the last edit in force."""
+
+REDO: Edit = {"edit": "redo"}
+"""Brings back the last edit taken back, until there is a new one."""
+
+
+def _targets(to: Mapping[int, np.ndarray], new: Mapping[int, str]) -> Edit:
+    packed = {str(int(cluster)): pack_rows(rows) for cluster, rows in to.items()}
+    return {"to": packed, "new": {str(int(cluster)): name for cluster, name in new.items()}}
+
+
+def pack_rows(rows: Iterable[int] | np.ndarray) -> str:
+    """Row numbers as sorted ranges: ``[7, 2, 3, 4]`` is ``"2-4,7"``; none is ``""``."""
+    array = np.unique(np.asarray(list(rows) if not isinstance(rows, np.ndarray) else rows))
+    if not len(array):
+        return ""
+    breaks = np.flatnonzero(np.diff(array) != 1)
+    first = array[np.concatenate([[0], breaks + 1])].tolist()
+    last = array[np.concatenate([breaks, [len(array) - 1]])].tolist()
+    return ",".join(f"{a}-{b}" if a != b else str(a) for a, b in zip(first, last, strict=True))
+
+
+def unpack_rows(text: str, n: int) -> np.ndarray:
+    """The rows that `pack_rows` wrote: int64 (m,), sorted.
+
+    Arguments:
+        text: ranges.
+        n: rows there are.
+
+    Raises:
+        ValueError: it is no list of ranges, or names a row that isn't there.
+    """
+    if not text:
+        return np.empty(0, np.int64)
+    ends = [part.split("-") for part in text.split(",")]
+    if not all(0 < len(pair) <= 2 and all(e.isdecimal() for e in pair) for pair in ends):
+        raise ValueError("rows that can't be read")
+    first = np.array([int(pair[0]) for pair in ends])
+    last = np.array([int(pair[-1]) for pair in ends])
+    if (first > last).any() or (first[1:] <= last[:-1]).any() or last[-1] >= n:
+        raise ValueError(f"rows out of order or not below {n}")
+    sizes = last - first + 1
+    return np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+
+
+class EditLog:
+    """The file of one run, read as far as it goes and appended to under a lock.
+
+    A line counts from its line end on: what a crash left without one was never acknowledged, and
+    the next append takes its place. Several processes may append; each then reads the others'
+    lines first.
+
+    Arguments:
+        folder: of the run.
+        fit: id of the fit whose edits are wanted; rows of another fit mean other things.
+    """
+
+    def __init__(self, folder: Path, fit: str) -> None:
+        self.path = folder / FILE
+        self.fit = fit
+        self.of_other_fits = 0
+        self._read_to = 0
+        self.lines = 0
+
+    def read(self) -> Iterator[tuple[int, Edit]]:
+        """Number and content of each line of this fit added since the last reading.
+
+        Raises:
+            HeadlightError: a line is damaged, or the file got shorter.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._read_to:
+                    raise HeadlightError(f"{self.path} has lost lines while in use: open it again")
+                file.seek(self._read_to)
+                data = file.read()
+        except FileNotFoundError:
+            if self._read_to:
+                raise HeadlightError(f"{self.path} has gone while in use: open it again") from None
+            return
+        except OSError as error:
+            raise HeadlightError(f"{self.path} can't be read: {_why(error)}") from error
+        for raw in data.split(b"\n")[:-1]:
+            self.lines += 1
+            self._read_to += len(raw) + 1
+            edit = self._parsed(raw)
+            if edit["fit"] == self.fit:
+                yield self.lines, edit
+            else:
+                self.of_other_fits += 1
+
+    def append(self, edit: Edit) -> None:
+        """Writes one edit; when this returns, it is on the disk. Only inside `locked`.
+
+        Raises:
+            HeadlightError: the disk refused it; the file is as it was.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        line = json.dumps({"fit": self.fit, "at": now, **edit}, ensure_ascii=False) + "\n"
+        data = line.encode()
+        fresh = not self.path.exists()
+        try:
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                os.ftruncate(handle, self._read_to)  # what a crash left of a line
+                try:
+                    _write_whole(handle, data, self._read_to)
+                    os.fsync(handle)
+                except OSError:
+                    os.ftruncate(handle, self._read_to)
+                    raise
+            finally:
+                os.close(handle)
+            if fresh:
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            raise HeadlightError(
+                f"the edit was not saved, {self.path} can't be written: {_why(error)}; "
+                "mend that and do it again, all earlier edits are safe"
+            ) from error
+        self._read_to += len(data)
+        self.lines += 1
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from appending meanwhile.
+
+        Raises:
+            HeadlightError: one holds the lock for long, or the folder can't be written.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path.parent / LOCK, timeout=WAIT)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise HeadlightError(
+                f"another headlight is editing {self.path.parent}: wait for it, then try again"
+            ) from None
+        except OSError as error:
+            raise HeadlightError(
+                f"the edit was not saved, {self.path.parent} can't be written: {_why(error)}"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _parsed(self, raw: bytes) -> Edit:
+        try:
+            edit = json.loads(raw)
+            if isinstance(edit["fit"], str) and isinstance(edit["edit"], str):
+                return edit
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise HeadlightError(
+            f"line {self.lines} of {self.path} is damaged, so the edits can't be applied: "
+            "restore the file from a copy, or move it away to start from the clusters as fitted"
+        )
+
+
+def _write_whole(handle: int, data: bytes, offset: int) -> None:
+    while data:
+        done = os.pwrite(handle, data, offset)
+        data, offset = data[done:], offset + done
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name reaches the disk with its folder only."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,171 @@
+"""Where each image lies on the map: UMAP of the features, or a plane where it isn't installed."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from headlight.runs.describe import CHUNK, _unit_chunks, cluster_centres
+
+SAMPLE = 15_000  # rows laid out by UMAP; the others go between them
+FAIR = 40  # rows a cluster has in the sample at least, if it has so many
+SPANNED = 8192  # rows that the projection is found on
+DIMS = 64  # dimensions neighbours are sought in: found as on all 1,280, twenty times sooner
+NEIGHBOURS = 15
+EPOCHS = 200
+PLACED_BY = 5  # sampled rows that place one that is not
+LEAST = 8  # fewer rows than this have no neighbourhoods to speak of
+SEED = 0
+
+
+def image_map(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A map on which images lie near their neighbours in feature space.
+
+    UMAP (`umap-learn`, extra ``explore``) of a fair sample of at most 15,000 rows, started from the
+    plane that spreads the clusters most; every other row goes to the weighted mean of its nearest
+    sampled rows. The same input gives the same bits. Without umap-learn: that plane itself.
+
+    Arguments:
+        features: (n, dim) of any float kind, of the plain views; read in chunks.
+        labels: (n,) integers from 0, the cluster of each row.
+
+    Returns:
+        float32 (n, 2), finite. Units mean nothing; the larger extent lies between −1 and 1.
+    """
+    points = _projected(features)
+    plane = _scaled(centre_plane(points, labels))
+    if len(features) < LEAST:
+        return plane
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that tensorflow is missing
+            from umap import umap_ as umap
+    except ImportError:
+        return plane
+    rows = _sample(labels)
+    graph = _fuzzy_graph(*_nearest(points[rows], points[rows], min(NEIGHBOURS, len(rows))))
+    # Equal starts would never part.
+    start = plane[rows] * 10 + np.random.default_rng(SEED).normal(0, 0.01, (len(rows), 2))
+    a, b = umap.find_ab_params(spread=1.0, min_dist=0.35)
+    laid, _ = umap.simplicial_set_embedding(
+        points[rows], graph, 2, 1.0, a, b, 1.0, 5, EPOCHS, start.astype(np.float32),
+        np.random.RandomState(SEED), "euclidean", {}, False, {}, False,
+    )  # fmt: skip
+    return _scaled(_placed(points, rows, laid))
+
+
+def centre_plane(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The plane that spreads the clusters' centres most: their first two principal axes.
+
+    Arguments:
+        points: float32 (n, dim), rows of length 1.
+        labels: (n,) integers from 0.
+
+    Returns:
+        float32 (n, 2).
+    """
+    centres = cluster_centres(points, labels, int(labels.max(initial=0)) + 1)
+    axes = np.linalg.svd(centres - centres.mean(0), full_matrices=False)[2][:2]
+    # An axis may point either way: its largest part is made positive.
+    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    plane = np.zeros((len(points), 2), np.float32)
+    plane[:, : len(axes)] = points @ axes.T
+    return plane
+
+
+def _sample(labels: np.ndarray) -> np.ndarray:
+    """At most `SAMPLE` rows, sorted: a few of every cluster, the rest at random."""
+    if len(labels) <= SAMPLE:
+        return np.arange(len(labels))
+    order = np.random.default_rng(SEED).permutation(len(labels))
+    by_cluster = order[np.argsort(labels[order], kind="stable")]
+    sizes = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    fair = min(FAIR, SAMPLE // max(1, int((sizes > 0).sum())))
+    first = np.zeros(len(labels), bool)
+    first[by_cluster[rank < fair]] = True
+    rest = order[~first[order]]
+    return np.sort(np.concatenate([np.flatnonzero(first), rest])[:SAMPLE])
+
+
+def _projected(features: np.ndarray) -> np.ndarray:
+    """float32 (n, ≤ 64), rows of length 1: principal axes of the centred rows."""
+    some = features[np.unique(np.linspace(0, len(features) - 1, SPANNED).astype(int))]
+    some = some.astype(np.float32)
+    some -= some.mean(0)
+    some /= np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
+    axes = np.linalg.eigh(some.T @ some)[1][:, ::-1][:, :DIMS]
+    points = np.empty((len(features), axes.shape[1]), np.float32)
+    for part, unit in _unit_chunks(features):
+        points[part] = unit @ axes
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+
+
+def _nearest(points: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances float32 and positions int64 (n, count) of the nearest of ``among``."""
+    import faiss
+
+    index = faiss.IndexFlatL2(among.shape[1])
+    index.add(among)
+    squared, near = index.search(points, count)
+    return np.sqrt(np.maximum(squared, 0)), near
+
+
+def _fuzzy_graph(distances: np.ndarray, near: np.ndarray) -> csr_array:
+    """UMAP's weighted graph, (n, n): how likely an edge is, seen from either end.
+
+    A neighbour at distance d of a row has weight exp(−(d − ρ) / σ), ρ the least distance above 0
+    and σ such that a row's weights add up to log₂ k; a and b make a + b − ab of both ends. "UMAP",
+    McInnes, Healy and Melville 2018, section 3.1. In NumPy: umap-learn's own takes seconds to
+    compile in every process.
+
+    Arguments:
+        distances: float32 (n, k).
+        near: int64 (n, k), the row itself among them or, where many are equal, not.
+    """
+    n, k = near.shape
+    itself = near == np.arange(n)[:, None]
+    there = (distances > 0) & ~itself
+    rho = np.where(there, distances, np.inf).min(1, keepdims=True)
+    beyond = np.maximum(distances - np.where(np.isfinite(rho), rho, 0), 0).astype(np.float64)
+    low, high = np.full((n, 1), 1e-6), np.full((n, 1), 1e3)
+    for _ in range(48):
+        sigma = np.sqrt(low * high)
+        above = np.where(itself, 0, np.exp(-beyond / sigma)).sum(1, keepdims=True) > np.log2(k)
+        low, high = np.where(above, low, sigma), np.where(above, sigma, high)
+    weights = np.where(itself, 0, np.exp(-beyond / np.sqrt(low * high)))
+    rows = np.repeat(np.arange(n), k)
+    graph = csr_array((weights.ravel().astype(np.float32), (rows, near.ravel())), shape=(n, n))
+    other = graph.T.tocsr()
+    both = (graph + other - graph * other).tocsr()
+    both.eliminate_zeros()
+    both.sort_indices()
+    return both
+
+
+def _placed(points: np.ndarray, rows: np.ndarray, laid: np.ndarray) -> np.ndarray:
+    """float32 (n, 2): sampled rows where they were laid, the others among their nearest."""
+    xy = np.empty((len(points), 2), np.float32)
+    xy[rows] = laid
+    others = np.setdiff1d(np.arange(len(points)), rows)
+    for start in range(0, len(others), CHUNK):
+        part = others[start : start + CHUNK]
+        distances, near = _nearest(points[part], points[rows], min(PLACED_BY, len(rows)))
+        # Sharp weights: a mean of places in two clusters would be a place in neither.
+        nearest = np.maximum(distances[:, :1], 1e-6)
+        weights = np.exp(-((distances / nearest) ** 2 - 1) * 8)
+        weights /= weights.sum(1, keepdims=True)
+        xy[part] = np.einsum("nk,nkd->nd", weights, laid[near])
+    return xy
+
+
+def _scaled(xy: np.ndarray) -> np.ndarray:
+    """Centred, turned so that it is widest from left to right, the larger extent from −1 to 1."""
+    xy = xy - xy.mean(0, dtype=np.float64)
+    axes = np.linalg.eigh(xy.T @ xy)[1][:, ::-1]
+    axes *= np.where(axes[0] + axes[1] < 0, -1, 1)
+    xy = xy @ axes
+    low, high = xy.min(0), xy.max(0)
+    return ((xy - (low + high) / 2) / max(float((high - low).max()) / 2, 1e-12)).astype(np.float32)

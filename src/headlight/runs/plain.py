@@ -1,0 +1,58 @@
+"""The features of a run's images, in the order of its assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow.compute as pc
+
+from headlight.errors import HeadlightError
+from headlight.runs.run import Run
+
+BATCH = 2048
+
+
+def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features of the plain views, a few thousand at a time, as they lie on disk.
+
+    Arguments:
+        run: fitted.
+
+    Returns:
+        Iterator of rows of ``run.assignments``, int64 (m,), and their features, float16 (m, dim).
+        Every row comes once; images embedded since the fit are left out.
+
+    Raises:
+        HeadlightError: the features are gone or damaged, or lack images of the assignments.
+    """
+    import lance
+
+    store = run.features
+    paths = run.assignments["path"].combine_chunks()
+    found = 0
+    try:
+        scan = lance.dataset(store.path).to_batches(
+            columns=["path", "view_0"], batch_size=BATCH, scan_in_order=True, batch_readahead=2
+        )
+        for batch in scan:
+            places = pc.index_in(batch["path"], paths).to_numpy(zero_copy_only=False)
+            there = ~np.isnan(places.astype(np.float64))
+            vectors = batch["view_0"].flatten().to_numpy().reshape(-1, store.settings.dim)
+            found += int(there.sum())
+            yield places[there].astype(np.int64), vectors[there]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise HeadlightError(f"{store.path} is damaged: embed and fit again") from error
+    if found != len(paths):
+        raise HeadlightError(
+            f"{store.path} has features of {found:,} of the {len(paths):,} images clustered: "
+            "fit the run again"
+        )
+
+
+def plain_features(run: Run) -> np.ndarray:
+    """All of `plain_batches` in one array: float16 (n, dim)."""
+    features = np.empty((len(run.assignments), run.features.settings.dim), np.float16)
+    for rows, vectors in plain_batches(run):
+        features[rows] = vectors
+    return features

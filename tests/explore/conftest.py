@@ -1,0 +1,53 @@
+"""A real browser that opens pages from disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
+
+
+@dataclass
+class Opened:
+    """A page, and what the browser said while opening it."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")  # one driver at a time: other modules may start their own
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_report(browser: Any) -> Iterator[Callable[..., Opened]]:
+    pages = []
+
+    def opened(path: Path, width: int = 1280, scheme: str = "light") -> Opened:
+        page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+        pages.append(page)
+        seen = Opened(page)
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.on("console", lambda message: seen.complaints.append(message.text))
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        page.goto(path.as_uri())
+        return seen
+
+    yield opened
+    for page in pages:
+        page.close()

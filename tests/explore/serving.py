@@ -1,0 +1,68 @@
+"""A real server in a process of its own, as a person starts it; killed without mercy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+SERVE = """
+import sys
+from headlight.explore.app import explore
+explore(sys.argv[1], open_browser=False, announce=lambda address: print(address, flush=True))
+"""
+
+
+class Server:
+    """`explore` of a run, until `kill`."""
+
+    def __init__(self, run: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(run)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
+        )
+        assert self.process.stdout
+        self.address = self.process.stdout.readline().strip()
+        if not self.address:
+            assert self.process.stderr
+            raise AssertionError(self.process.stderr.read())
+        parts = urlsplit(self.address)
+        self.base = f"{parts.scheme}://{parts.netloc}"
+        self.port = parts.port
+        self.token = parse_qs(parts.query)["token"][0]
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate()
+
+    def ask(
+        self, path: str, body: Any = None, headers: dict[str, str | None] | None = None
+    ) -> tuple[int, Any]:
+        """Status and answer; headers as our own page would send them, unless changed."""
+        sent: dict[str, str | None] = {"Cookie": f"headlight-{self.port}={self.token}"}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            sent |= {"Content-Type": "application/json", "Origin": self.base}
+        sent |= headers or {}
+        given = {name: value for name, value in sent.items() if value is not None}
+        request = urllib.request.Request(self.base + path, data, given)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                status, raw, kind = response.status, response.read(), response.headers
+        except urllib.error.HTTPError as error:
+            status, raw, kind = error.code, error.read(), error.headers
+        self.headers = dict(kind)
+        if "json" in kind.get("content-type", ""):
+            return status, json.loads(raw)
+        return status, raw
