@@ -104,14 +104,17 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
     """The map, written into the run."""
     import pyarrow as pa
 
+    from headlight.clustering.projection import fit_projection
+    from headlight.clustering.validation import Features
     from headlight.runs import load_run
     from headlight.runs.files import write_table
-    from headlight.runs.map import image_map
+    from headlight.runs.map import DIMS, image_map, map_points
 
     run, features = load_run(given.out), _features(given)
     table = run.assignments
+    projection = fit_projection(Features(features), DIMS)  # the model's own, in a run
     started = time.perf_counter()
-    xy = image_map(features, table["cluster"].to_numpy())
+    xy = image_map(map_points(features, projection), table["cluster"].to_numpy())
     seconds = time.perf_counter() - started
     for name, values in zip(("map_x", "map_y"), xy.T, strict=True):
         place = table.schema.get_field_index(name)

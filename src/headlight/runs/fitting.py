@@ -9,7 +9,7 @@ from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.runs.describe import assignments_table, clusters_table
 from headlight.runs.files import write_json, write_table
-from headlight.runs.map import image_map
+from headlight.runs.map import image_map, map_points
 from headlight.runs.model import save_model
 from headlight.runs.run import Run, load_run, locked
 
@@ -79,7 +79,7 @@ def fit_run(
         seconds = time.perf_counter() - started
         probabilities = scp.predict_proba(features)
         started = time.perf_counter()
-        xy = image_map(features, scp.labels_)
+        xy = image_map(map_points(features, scp.projection_), scp.labels_)
         mapped = time.perf_counter() - started
         assignments = assignments_table(
             paths, probabilities, scp.outlier_scores_, scp.near_duplicates_, xy

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from headlight.runs.describe import CHUNK, _unit_chunks, cluster_centres
+from headlight.runs.describe import CHUNK, cluster_centres
+
+if TYPE_CHECKING:
+    from headlight.clustering.projection import Projection
 
 SAMPLE = 15_000  # rows laid out by UMAP; the others go between them
 FAIR = 40  # rows a cluster has in the sample at least, if it has so many
-SPANNED = 8192  # rows that the projection is found on
-DIMS = 64  # dimensions neighbours are sought in: found as on all 1,280, twenty times sooner
+DIMS = 64  # dimensions neighbours are sought in: the leading ones of the model's projection
 NEIGHBOURS = 15
 EPOCHS = 200
 PLACED_BY = 5  # sampled rows that place one that is not
@@ -20,23 +23,42 @@ LEAST = 8  # fewer rows than this have no neighbourhoods to speak of
 SEED = 0
 
 
-def image_map(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A map on which images lie near their neighbours in feature space.
+def map_points(features: np.ndarray, projection: Projection) -> np.ndarray:
+    """What the map is made of: the directions in which views and neighbours agree.
+
+    Arguments:
+        features: (n, dim) of any float kind, of the plain views; read in chunks.
+        projection: of the fitted model.
+
+    Returns:
+        float32 (n, ≤ 64), rows of length 1, or 0 where a row has no direction.
+    """
+    import torch
+
+    points = np.empty((len(features), min(DIMS, projection.components.shape[1])), np.float32)
+    for start in range(0, len(features), CHUNK):
+        part = slice(start, start + CHUNK)
+        rows = torch.from_numpy(features[part].astype(np.float32))
+        points[part] = projection(rows)[:, : points.shape[1]].numpy()
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+
+
+def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A map on which images lie near their neighbours.
 
     UMAP (`umap-learn`, extra ``explore``) of a fair sample of at most 15,000 rows, started from the
     plane that spreads the clusters most; every other row goes to the weighted mean of its nearest
     sampled rows. The same input gives the same bits. Without umap-learn: that plane itself.
 
     Arguments:
-        features: (n, dim) of any float kind, of the plain views; read in chunks.
+        points: float32 (n, d), rows of length 1, of `map_points`.
         labels: (n,) integers from 0, the cluster of each row.
 
     Returns:
         float32 (n, 2), finite. Units mean nothing; the larger extent lies between −1 and 1.
     """
-    points = _projected(features)
     plane = _scaled(centre_plane(points, labels))
-    if len(features) < LEAST:
+    if len(points) < LEAST:
         return plane
     try:
         with warnings.catch_warnings():
@@ -88,19 +110,6 @@ def _sample(labels: np.ndarray) -> np.ndarray:
     first[by_cluster[rank < fair]] = True
     rest = order[~first[order]]
     return np.sort(np.concatenate([np.flatnonzero(first), rest])[:SAMPLE])
-
-
-def _projected(features: np.ndarray) -> np.ndarray:
-    """float32 (n, ≤ 64), rows of length 1: principal axes of the centred rows."""
-    some = features[np.unique(np.linspace(0, len(features) - 1, SPANNED).astype(int))]
-    some = some.astype(np.float32)
-    some -= some.mean(0)
-    some /= np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
-    axes = np.linalg.eigh(some.T @ some)[1][:, ::-1][:, :DIMS]
-    points = np.empty((len(features), axes.shape[1]), np.float32)
-    for part, unit in _unit_chunks(features):
-        points[part] = unit @ axes
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
 def _nearest(points: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
