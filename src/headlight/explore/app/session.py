@@ -1,0 +1,344 @@
+"""One run under review: what every open tab sees, and every change it makes."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from headlight.errors import HeadlightError
+from headlight.explore.app.cache import PictureCache
+from headlight.explore.app.filling import Filler
+from headlight.explore.app.images import Pictures
+from headlight.explore.app.opening import Opened, open_run
+from headlight.explore.app.refit import Proposal, propose
+from headlight.explore.app.splitting import split_rows
+from headlight.explore.app.vectors import Vectors
+from headlight.explore.app.wording import described
+from headlight.images import ImageRef
+from headlight.runs import edits
+from headlight.runs.edits import Edit
+from headlight.runs.review import Review
+
+FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
+FACES = 4  # typical images of a cluster in the sidebar
+
+
+class Session:
+    """A run, its edits, its pictures and its features, for as long as the server runs.
+
+    Arguments:
+        path: of the run folder; whatever of it can be shown is.
+
+    Raises:
+        HeadlightError: it is no run at all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opened: Opened = open_run(path)
+        self._lock = threading.RLock()
+        self._faces: dict[int, list[int]] = {}
+        self._proposal: tuple[int, Proposal] | None = None
+        self.pictures: Pictures | None = None
+        self.vectors: Vectors | None = None
+        self.filler: Filler | None = None
+        if not (run := self.opened.run):
+            self.n = 0
+            return
+        self.n = len(run.assignments)
+        self.paths = run.assignments["path"]
+        self._confidence = run.assignments["confidence"].to_numpy()
+        self._fitted = run.assignments["cluster"].to_numpy().astype(np.int32)
+        ids = (ImageRef(name, 0, 0).id for name in self.paths.to_pylist())
+        self.cache = PictureCache(path / "thumbnails", np.fromiter(ids, np.int64, self.n))
+        self.pictures = Pictures(self.opened.source, self.paths, self.cache)
+        self.vectors = Vectors(run)
+        self.filler = Filler(self.pictures)
+        self._seen = self.labels.copy(), self.outlier.copy()
+        self._fill_faces(run.clusters.to_pylist())
+
+    def start(self) -> None:
+        """Begins to load features and to make thumbnails, in the background."""
+        if self.vectors and self.filler and self.pictures:
+            self.pictures.make_first(self._first_page())
+            self.vectors.start()
+            self.filler.start()
+
+    def close(self) -> None:
+        """Ends what `start` began."""
+        if self.filler and self.pictures:
+            self.filler.stop()
+            self.pictures.close()
+            self.cache.close()
+
+    def _first_page(self) -> list[int]:
+        """Rows likely to be on the first screen: faces of the largest clusters, and the largest."""
+        numbers, sizes = np.unique(self.labels, return_counts=True)
+        largest = numbers[np.argsort(-sizes, kind="stable")][:FIRST_CLUSTERS].tolist()
+        faces = [row for cluster in largest for row in self._faces_of(cluster)]
+        tiles = self.rows(largest[0], "certain")[:FIRST_TILES].tolist() if largest else []
+        return [*dict.fromkeys([*tiles, *faces])]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int32 (n,), clusters now."""
+        return self.opened.review.labels if self.opened.review else self._fitted
+
+    @property
+    def outlier(self) -> np.ndarray:
+        """bool (n,), marked by a person."""
+        return self.opened.review.outlier if self.opened.review else np.zeros(self.n, bool)
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Cluster → name."""
+        if self.opened.review:
+            return self.opened.review.names
+        if not self.opened.run:
+            return {}
+        table = self.opened.run.clusters
+        return dict(zip(table["cluster"].to_pylist(), table["name"].to_pylist(), strict=True))
+
+    @property
+    def version(self) -> int:
+        """A number that every edit raises, undo and redo too."""
+        return self.opened.review.version if self.opened.review else 0
+
+    def state(self) -> dict[str, Any]:
+        """Everything a page shows besides images, as plain data; see ``static/app/store.js``."""
+        with self._lock:
+            review = self.opened.review
+            labels, names = self.labels if self.n else np.empty(0, np.int32), self.names
+            width = max(names, default=-1) + 1
+            sizes = np.bincount(labels, minlength=width)
+            if self.n:
+                self._forget_changed_faces()
+            sums = np.bincount(labels, np.nan_to_num(self._confidence), width) if self.n else sizes
+            clusters = [
+                {
+                    "id": c,
+                    "name": name,
+                    "size": int(sizes[c]),
+                    "confidence": round(float(sums[c] / sizes[c]), 4) if sizes[c] else None,
+                    "done": bool(review and c in review.done),
+                    "faces": self._faces_of(c),
+                }
+                for c, name in sorted(names.items())
+            ]
+            return {
+                "version": self.version,
+                "path": str(self.path.resolve()),
+                "title": self._title(),
+                "images": self.n,
+                "edits": review.n_edits if review else 0,
+                "outliers": int(self.outlier.sum()) if self.n else 0,
+                "by_hand": int(review.by_hand.sum()) if review else 0,
+                "undo": described(review.undoable) if review else None,
+                "redo": described(review.redoable) if review else None,
+                "read_only": self.opened.read_only,
+                "notes": self.opened.notes,
+                "clusters": clusters,
+            }
+
+    def refresh(self) -> bool:
+        """Takes in edits that another process has made; tells whether there were any."""
+        with self._lock:
+            return bool(self.opened.review) and self._review().refresh()
+
+    def edit(self, edit: Edit) -> None:
+        """Makes one edit, on disk first. Raises `HeadlightError` if that can't be."""
+        with self._lock:
+            self._review().edit(edit)
+
+    def step(self, back: bool, version: int) -> None:
+        """Undo or redo, if ``version`` is what the person who asked has seen.
+
+        Raises:
+            HeadlightError: somebody else made an edit meanwhile, or there is nothing to do.
+        """
+        with self._lock:
+            review = self._review()
+            review.refresh()
+            if version != review.version:
+                raise HeadlightError("another tab has just made an edit: look at it, then go on")
+            self.edit(edits.UNDO if back else edits.REDO)
+
+    def move(self, rows: np.ndarray, cluster: int | None, name: str | None) -> int:
+        """Moves rows to a cluster, or to a new one if it is None; gives the cluster."""
+        with self._lock:
+            if cluster is not None:
+                self.edit(edits.move({cluster: rows}))
+                return cluster
+            ((made, free),) = self._review().new_cluster().items()
+            self.edit(edits.move({made: rows}, {made: name or free}))
+            return made
+
+    def split(self, cluster: int, parts: int) -> list[int]:
+        """Splits a cluster into parts, of which the largest keeps number and name."""
+        with self._lock:
+            review = self._review()
+            members = np.flatnonzero(review.labels == cluster)
+        rows = self._vectors().rows()[members]
+        labels = split_rows(rows, parts)  # may take seconds: others may go on meanwhile
+        with self._lock:
+            new = review.new_cluster(parts - 1)
+            to = {made: members[labels == i + 1] for i, made in enumerate(new)}
+            self.edit(edits.split(cluster, to, new))
+            return [cluster, *new]
+
+    def propose(self) -> dict[str, Any]:
+        """What a refit would change; `apply_refit` does it."""
+        with self._lock:
+            review, version = self._review(), self.version
+            given = review.labels.copy(), review.by_hand.copy(), review.outlier.copy()
+            done = set(review.done)
+        found = propose(self._vectors().rows(), *given, done)
+        with self._lock:
+            self._proposal = version, found
+        return {
+            "version": version,
+            "learned_from": found.learned_from,
+            "rows": found.rows.tolist(),
+            "before": found.before.tolist(),
+            "after": found.after.tolist(),
+            "confidence": np.round(found.confidence, 3).tolist(),
+        }
+
+    def apply_refit(self, version: int, rows: list[int]) -> None:
+        """Makes those of the proposed changes that a person left in the list, as one edit.
+
+        Raises:
+            HeadlightError: the clusters have changed since the proposal.
+        """
+        with self._lock:
+            if not self._proposal or self._proposal[0] != version or version != self.version:
+                raise HeadlightError("the clusters have changed since: refit again")
+            found = self._proposal[1]
+            wanted = np.isin(found.rows, rows)
+            targets = np.unique(found.after[wanted]).tolist()
+            to = {c: found.rows[wanted & (found.after == c)] for c in targets}
+            self.edit(edits.assign(to))
+            self._proposal = None
+
+    def rows(self, cluster: int | None, order: str, outliers: bool = False) -> np.ndarray:
+        """Rows of a cluster, or of all, in the order asked for: int32 (m,).
+
+        Arguments:
+            cluster: None for all.
+            order: certain, uncertain, typical or name.
+            outliers: only those that a person marked.
+        """
+        with self._lock:
+            chosen = np.ones(self.n, bool) if cluster is None else self.labels == cluster
+            if outliers:
+                chosen = chosen & self.outlier
+            rows = np.flatnonzero(chosen)
+            out = self.outlier.copy()
+        if order == "name" or not len(rows):
+            return rows.astype(np.int32)
+        if order == "typical" and cluster is not None:
+            score = self._vectors().typical(rows, ~out[rows])
+        else:
+            score = np.nan_to_num(self._confidence[rows])
+        ranked = np.argsort(score if order == "uncertain" else -score, kind="stable")
+        return rows[ranked].astype(np.int32)
+
+    def search(self, text: str) -> np.ndarray:
+        """Rows whose path holds ``text``, capital letters or not: int32 (m,)."""
+        found = pc.match_substring(self.paths, text, ignore_case=True)
+        return np.flatnonzero(found.to_numpy()).astype(np.int32)
+
+    def alike(self, rows: np.ndarray, count: int = 300) -> np.ndarray:
+        """Rows that look most like those given: int32 (≤ count,)."""
+        if not len(rows):
+            raise HeadlightError("select an image first")
+        return self._vectors().alike(rows, count).astype(np.int32)
+
+    def facts(self, rows: list[int]) -> list[dict[str, Any]]:
+        """Path, cluster, confidence and marks of each row."""
+        run, labels, outlier = self.opened.run, self.labels, self.outlier
+        review = self.opened.review
+        second = run.assignments["second"].to_numpy() if run else np.empty(0)
+        return [
+            {
+                "row": row,
+                "path": self.paths[row].as_py(),
+                "cluster": int(labels[row]),
+                "confidence": _number(self._confidence[row]),
+                "second": int(second[row]),
+                "outlier": bool(outlier[row]),
+                "by_hand": bool(review and review.by_hand[row]),
+            }
+            for row in rows
+        ]
+
+    def map(self) -> np.ndarray:
+        """float32 (2, n): where each image lies on the map; (2, 0) if it has none."""
+        run = self.opened.run
+        if not run or "map_x" not in run.assignments.column_names:
+            return np.empty((2, 0), np.float32)
+        table = run.assignments
+        both = np.stack([table["map_x"].to_numpy(), table["map_y"].to_numpy()])
+        return np.nan_to_num(both.astype(np.float32))
+
+    def _title(self) -> str:
+        if not self.opened.run:
+            return self.path.name
+        uri = self.opened.run.info["source"]["uri"]
+        return Path(uri).name or uri
+
+    def _review(self) -> Review:
+        if not self.opened.review:
+            raise HeadlightError(f"nothing can be edited here: {self.opened.read_only}")
+        return self.opened.review
+
+    def _vectors(self) -> Vectors:
+        if not self.vectors:
+            raise HeadlightError(f"there are no features here: {self.opened.read_only}")
+        return self.vectors
+
+    def _fill_faces(self, clusters: list[dict[str, Any]]) -> None:
+        """Typical images of the clusters as fitted; what was edited since is found anew."""
+        wanted = [path for row in clusters for path in row["prototypes"]]
+        place = pc.index_in(wanted, self.paths.combine_chunks()).to_pylist() if wanted else []
+        found = dict(zip(wanted, place, strict=True))
+        for row in clusters:
+            places = (found[path] for path in row["prototypes"])
+            self._faces[row["cluster"]] = [p for p in places if p is not None][:FACES]
+        moved = self.labels != self._fitted
+        for cluster in {*self._fitted[moved].tolist(), *self.labels[moved].tolist()}:
+            self._faces.pop(cluster, None)
+        for cluster in set(self.labels[self.outlier].tolist()):
+            self._faces.pop(cluster, None)
+
+    def _forget_changed_faces(self) -> None:
+        labels, outlier = self.labels, self.outlier
+        before, marked = self._seen
+        differ = (before != labels) | (marked != outlier)
+        if differ.any():
+            for changed in {*before[differ].tolist(), *labels[differ].tolist()}:
+                self._faces.pop(changed, None)
+            self._seen = labels.copy(), outlier.copy()
+
+    def _faces_of(self, cluster: int) -> list[int]:
+        """Typical images of a cluster."""
+        if cluster in self._faces:
+            return self._faces[cluster]
+        members = np.flatnonzero((self.labels == cluster) & ~self.outlier)
+        if not len(members):
+            return []
+        if self.vectors and self.vectors.ready:
+            score = self.vectors.typical(members)
+            self._faces[cluster] = members[np.argsort(-score, kind="stable")[:FACES]].tolist()
+            return self._faces[cluster]
+        # Until the features are loaded, those the head is surest of.
+        score = np.nan_to_num(self._confidence[members])
+        return members[np.argsort(-score, kind="stable")[:FACES]].tolist()
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

@@ -1,0 +1,180 @@
+// What a person can do, by button and by key, and the buttons themselves.
+
+import { askCluster, askExport, askName, askParts, showHelp } from "./dialogs.js";
+import { byId, count, make, say } from "./dom.js";
+import { grid } from "./grid.js";
+import { refit } from "./refit.js";
+import { selection } from "./selection.js";
+import { listed, marked } from "./sidebar.js";
+import { store } from "./store.js";
+
+const name = (id) => store.cluster(id)?.name ?? "";
+
+/** The selected rows, or the one the keyboard is at; says so if there is none. */
+function chosen() {
+  if (selection.rows.size) return selection.list();
+  if (grid.cursorRow !== undefined) return [grid.cursorRow];
+  say("Select images first: click, Ctrl-click, Shift-click, or the lasso on the map.");
+  return null;
+}
+
+function current() {
+  if (!store.current) say("Choose a cluster first.");
+  return store.current;
+}
+
+async function moveTo(rows, body, text) {
+  const answer = await store.act("move", { rows, ...body }, text);
+  if (answer) selection.clear();
+  return answer;
+}
+
+export const actions = {
+  async move() {
+    const rows = chosen();
+    if (!rows) return;
+    const picked = await askCluster(`Move ${count(rows.length)} to`, { offerNew: true });
+    if (!picked) return;
+    if ("fresh" in picked) await moveTo(rows, { cluster: null, name: picked.fresh }, (a) => `${count(rows.length)} moved to “${name(a.cluster)}”`);
+    else await moveTo(rows, { cluster: picked.id }, `${count(rows.length)} moved to “${name(picked.id)}”`);
+  },
+  async fresh() {
+    const rows = chosen();
+    if (!rows) return;
+    const text = await askName(`New cluster of ${count(rows.length)}`, "", "Make");
+    if (text === null) return;
+    const answer = await moveTo(rows, { cluster: null, name: text });
+    if (answer) store.show({ kind: "cluster", id: answer.cluster });
+  },
+  async outlier() {
+    const rows = chosen();
+    if (!rows) return;
+    const value = store.view.kind !== "outliers";
+    const answer = await store.act("outlier", { rows, value }, `${count(rows.length)} ${value ? "marked as" : "no longer"} outliers`);
+    if (answer) selection.clear();
+  },
+  async alike() {
+    const rows = chosen();
+    if (!rows) return;
+    const answer = await store.act("alike", { rows });
+    if (answer) store.show({ kind: "rows", title: rows.length === 1 ? "More like this" : `More like these ${rows.length}`, rows: answer.rows });
+  },
+  picked() {
+    store.show({ kind: "rows", title: "Selected", rows: selection.list() });
+  },
+  all() {
+    selection.set(grid.rows);
+  },
+  none() {
+    selection.clear();
+  },
+  async rename() {
+    const cluster = current();
+    const text = cluster && await askName(`Rename “${cluster.name}”`, cluster.name, "Rename");
+    if (text && text !== cluster.name) await store.act("rename", { cluster: cluster.id, name: text });
+  },
+  async merge() {
+    const cluster = current();
+    const into = cluster && await askCluster(`Merge “${cluster.name}” into`, { without: [cluster.id] });
+    if (into) await mergeAll([cluster.id, into.id], into.id);
+  },
+  async mergeMarked() {
+    const ids = [...marked].filter((id) => store.cluster(id));
+    const into = ids.reduce((a, b) => (store.cluster(b).size > store.cluster(a).size ? b : a));
+    if (await mergeAll(ids, into)) marked.clear();
+    store.tell("view");
+  },
+  async split() {
+    const cluster = current();
+    const parts = cluster && await askParts(cluster);
+    if (!parts) return;
+    say("Splitting …");
+    await store.act("split", { cluster: cluster.id, parts }, (a) => `“${cluster.name}” split into ${a.made.map((id) => store.cluster(id)?.size.toLocaleString("en")).join(" + ")}`);
+  },
+  async done() {
+    const cluster = current();
+    if (cluster) await store.act("done", { cluster: cluster.id, value: !cluster.done });
+  },
+  undo: () => step("undo"),
+  redo: () => step("redo"),
+  next: () => neighbour(1),
+  previous: () => neighbour(-1),
+  refit,
+  async export() {
+    const wanted = await askExport();
+    if (!wanted) return;
+    say("Exporting …");
+    await store.act("export", wanted, (a) => `${count(a.exported)} exported to ${a.path}${a.missing ? `; ${count(a.missing)} could not be` : ""}`);
+  },
+  help: showHelp,
+};
+
+async function mergeAll(clusters, into) {
+  return store.act("merge", { clusters, into }, `Merged into “${name(into)}”`, { kind: "cluster", id: into });
+}
+
+async function step(what) {
+  const text = store.state[what];
+  if (!text) {
+    say(`There is nothing to ${what}.`);
+    return;
+  }
+  // The version is read when its turn comes: several quick presses wait for one another.
+  stepping = stepping.then(async () => {
+    if (store.state[what]) await store.act(what, { version: store.state.version }, `${what === "undo" ? "Undone" : "Done again"}: ${store.state[what]}`);
+  });
+  await stepping;
+}
+let stepping = Promise.resolve();
+
+function neighbour(by) {
+  const all = listed();
+  const at = all.findIndex((c) => c.id === store.view.id);
+  const to = all[Math.max(0, Math.min(all.length - 1, at + by))];
+  if (to) store.show({ kind: "cluster", id: to.id });
+}
+
+const button = (act, text, hint, props = {}) => make("button", { ...props, data: { act }, title: hint }, text);
+
+/** The buttons of the cluster shown. */
+export function drawActs() {
+  const cluster = store.current;
+  const off = Boolean(store.state.read_only);
+  byId("acts").replaceChildren(...(cluster ? [
+    button("rename", "Rename", "r", { disabled: off }), button("merge", "Merge …", "g", { disabled: off }),
+    button("split", "Split …", "s", { disabled: off || cluster.size < 2 }),
+    button("done", cluster.done ? "✓ Done" : "Mark done", "d", { disabled: off, class: cluster.done ? "is-done" : "" }),
+  ] : []));
+  for (const what of ["undo", "redo"]) {
+    const text = store.state[what];
+    byId(what).disabled = !text || off;
+    byId(what).title = text ? `${what === "undo" ? "Undo" : "Redo"}: ${text}` : "";
+    byId(what).dataset.act = what;
+  }
+  for (const what of ["refit", "export", "help"]) byId(what).dataset.act = what;
+  byId("refit").disabled = off;
+  byId("export").disabled = !store.state.clusters.length;
+}
+
+/** The bar of the selection. */
+export function drawSelection() {
+  const n = selection.rows.size;
+  const bar = byId("selection");
+  bar.hidden = !n;
+  document.body.classList.toggle("selecting", n > 0);
+  if (!n) return;
+  const off = { disabled: Boolean(store.state.read_only) };
+  bar.replaceChildren(
+    make("strong", { id: "selected-count" }, `${n.toLocaleString("en")} selected`),
+    button("move", "Move …", "m", { class: "main", ...off }), button("fresh", "New cluster", "n", off),
+    button("outlier", store.view.kind === "outliers" ? "Not an outlier" : "Outlier", "o", off),
+    button("alike", "More like this", "l"), button("picked", "Show", "show only these"),
+    button("none", "Clear", "Esc"));
+}
+
+document.addEventListener("click", (event) => {
+  const act = event.target.closest?.("[data-act]")?.dataset.act;
+  if (act === "merge-marked") actions.mergeMarked();
+  else if (act) actions[act]?.();
+});
+

@@ -1,0 +1,120 @@
+// Questions to the person. Each gives a promise of the answer, or of null when it is closed.
+
+import { count, make } from "./dom.js";
+import { face } from "./sidebar.js";
+import { store } from "./store.js";
+
+/** A dialog with a form; `read` makes the answer when it is sent. */
+export function ask(title, body, go, read) {
+  return new Promise((resolve) => {
+    let answer = null;
+    const send = go ? make("button", { class: "main", type: "submit" }, go) : null;
+    const form = make("form", { method: "dialog" },
+      make("h2", {}, title), ...body,
+      make("div", { class: "buttons" }, make("button", { type: "button", on: { click: () => dialog.close() } }, go ? "Cancel" : "Close"), send));
+    const dialog = make("dialog", { aria: { label: title } }, form);
+    form.addEventListener("submit", () => { answer = read(); });
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(answer); });
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.choose = (value) => { answer = value; dialog.close(); };
+    document.body.append(dialog);
+    dialog.showModal();
+    (form.querySelector("[autofocus], input, select, [data-pick]") ?? form.querySelector("button"))?.focus();
+  });
+}
+
+const field = (label, input) => make("label", { class: "field" }, make("span", {}, label), input);
+
+export function askName(title, value, go) {
+  const input = make("input", { value, maxLength: 200, required: true, autocomplete: "off" });
+  queueMicrotask(() => input.select());
+  return ask(title, [field("Name", input)], go, () => input.value);
+}
+
+export function askParts(cluster) {
+  const most = Math.min(50, cluster.size);
+  const input = make("input", { type: "number", min: 2, max: most, value: 2, required: true });
+  const hint = make("p", { class: "hint" }, `Into groups of images that look alike. The largest keeps the name; undo puts all ${count(cluster.size)} together again.`);
+  return ask(`Split “${cluster.name}”`, [field("Parts", input), hint], "Split", () => Number(input.value));
+}
+
+/** A cluster chosen from a list that can be searched; "new" where that is offered. */
+export function askCluster(title, { without = [], offerNew = false } = {}) {
+  const search = make("input", { type: "search", placeholder: "Search clusters", autocomplete: "off", aria: { label: "Search clusters" } });
+  const box = make("ul", { class: "choices" });
+  const draw = () => {
+    const text = search.value.trim().toLowerCase();
+    const found = store.state.clusters
+      .filter((c) => !without.includes(c.id) && c.name.toLowerCase().includes(text))
+      .sort((a, b) => b.size - a.size).slice(0, 200);
+    box.replaceChildren(...found.map((cluster) => make("li", {}, make("button", { type: "button", data: { pick: cluster.id } },
+      make("span", { class: "faces" }, ...cluster.faces.slice(0, 3).map(face)),
+      make("span", { class: "words" }, cluster.name), make("span", { class: "size" }, count(cluster.size))))));
+    if (offerNew) {
+      const label = text ? `New cluster “${search.value.trim()}”` : "New cluster";
+      box.prepend(make("li", {}, make("button", { type: "button", class: "fresh", data: { pick: "new" } }, label)));
+    }
+    if (!box.children.length) box.append(make("li", { class: "none" }, "No cluster has this in its name."));
+  };
+  draw();
+  search.addEventListener("input", draw);
+  box.addEventListener("click", (event) => {
+    const pick = event.target.closest("[data-pick]")?.dataset.pick;
+    if (pick) box.closest("dialog").choose(pick === "new" ? { fresh: search.value.trim() || null } : { id: Number(pick) });
+  });
+  // Enter takes the best match: the first cluster if something was typed, else nothing.
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") box.querySelector("button")?.focus();
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const picks = [...box.querySelectorAll("[data-pick]")];
+    const best = search.value.trim() ? picks.find((p) => p.dataset.pick !== "new") ?? picks[0] : null;
+    best?.click();
+  });
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const all = [...box.querySelectorAll("button")];
+    (all[all.indexOf(document.activeElement) + step] ?? search).focus();
+    event.preventDefault();
+  });
+  return ask(title, [search, box], null, () => null);
+}
+
+const FILES = { csv: ".csv", parquet: ".parquet", json: ".json" };
+
+export function askExport() {
+  const format = make("select", {}, ...store.state.exports.map((name) => make("option", { value: name }, name)));
+  const path = make("input", { required: true, autocomplete: "off", spellcheck: false });
+  const suggest = () => {
+    const base = store.state.path.replace(/(\.headlight)?\/*$/, "");
+    path.value = `${base}-${format.value}${FILES[format.value] ?? ""}`;
+  };
+  format.addEventListener("change", suggest);
+  suggest();
+  const hint = make("p", { class: "hint" }, "A new file or folder on this machine. Clusters are exported as they are now, with all edits.");
+  return ask("Export", [field("Format", format), field("To", path), hint], "Export", () => ({ format: format.value, path: path.value }));
+}
+
+export const KEYS = [
+  ["Images", [
+    ["click, Ctrl-click, Shift-click", "select one, several, a range"], ["arrows, Shift-arrows", "walk, select on the way"],
+    ["Space", "select or not"], ["Ctrl-A", "select all shown"], ["Esc", "select nothing"], ["Enter, double click", "see it large"],
+    ["m", "move to a cluster"], ["n", "move to a new cluster"], ["o", "outlier, or not"], ["l", "more like this"],
+  ]],
+  ["Cluster", [
+    ["[ and ]", "previous, next"], ["r", "rename"], ["g", "merge into another"], ["s", "split"], ["d", "done, or not"],
+    ["Ctrl-click in the list", "mark several to merge"],
+  ]],
+  ["Everywhere", [
+    ["u, Ctrl-Z", "undo"], ["Shift-U, Ctrl-Y", "redo"], ["v", "images or map"], ["Shift-drag on the map", "lasso"], ["+ − 0 arrows on the map", "zoom, all, move"],
+    ["/", "search"], ["?", "this sheet"],
+  ]],
+];
+
+export function showHelp() {
+  const groups = KEYS.map(([title, keys]) => make("section", {}, make("h3", {}, title),
+    make("dl", {}, ...keys.flatMap(([key, what]) => [make("dt", {}, key), make("dd", {}, what)]))));
+  return ask("Keyboard shortcuts", [make("div", { class: "help" }, ...groups)], null, () => null);
+}
+

@@ -1,0 +1,52 @@
+// Keys, where nobody is typing text.
+
+import { actions } from "./actions.js";
+import { byId } from "./dom.js";
+import { grid } from "./grid.js";
+
+const PLAIN = {
+  m: "move", n: "fresh", o: "outlier", l: "alike", r: "rename", g: "merge", s: "split", d: "done",
+  u: "undo", U: "redo", "[": "previous", "]": "next", "?": "help", Escape: "none",
+};
+const CTRL = { z: "undo", Z: "redo", y: "redo", a: "all" };
+
+/** `toggleView` turns images to map and back; `open(place)` shows an image large. */
+export function listenToKeys({ toggleView, open }) {
+  document.addEventListener("keydown", (event) => {
+    const { target } = event;
+    if (document.querySelector("dialog[open]")) return;
+    if (target.matches("input, select, textarea")) {
+      if (event.key === "Escape") target.blur();
+      return;
+    }
+    if (event.altKey) return;
+    const ctrl = event.ctrlKey || event.metaKey;
+    const act = (ctrl ? CTRL : PLAIN)[event.key];
+    if (act) {
+      event.preventDefault();
+      actions[act]();
+    } else if (!ctrl && event.key === "v") toggleView();
+    else if (!ctrl && event.key === "/") {
+      event.preventDefault();
+      document.body.classList.add("sidebar-open");
+      byId("search").focus();
+    } else if (target.id === "grid") inGrid(event, open);
+  });
+}
+
+function inGrid(event, open) {
+  const steps = {
+    ArrowLeft: -1, ArrowRight: 1, ArrowUp: -grid.columns, ArrowDown: grid.columns,
+    PageUp: -grid.page, PageDown: grid.page, Home: -Infinity, End: Infinity,
+  };
+  if (event.key in steps) {
+    event.preventDefault();
+    grid.moveCursor(steps[event.key], event.shiftKey);
+  } else if (event.key === " ") {
+    event.preventDefault();
+    grid.toggleCursor();
+  } else if (event.key === "Enter" && grid.cursorRow !== undefined) {
+    event.preventDefault(); // or the same key would press the button that closes it
+    open(grid.rows.indexOf(grid.cursorRow));
+  }
+}

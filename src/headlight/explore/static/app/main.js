@@ -1,0 +1,122 @@
+// Puts the page together, and keeps it in step with the server and other tabs.
+
+import { drawActs, drawSelection } from "./actions.js";
+import { byId, count, make, say } from "./dom.js";
+import { aboutView, grid } from "./grid.js";
+import { listenToKeys } from "./keys.js";
+import { refreshMap, showMap } from "./mapview.js";
+import { selection } from "./selection.js";
+import { drawSidebar } from "./sidebar.js";
+import { store } from "./store.js";
+import { openViewer } from "./viewer.js";
+
+// The key has done its work; it should not be seen, or end in a bookmark.
+if (location.search) history.replaceState(null, "", location.pathname + location.hash);
+
+function drawHead() {
+  const { state, view } = store;
+  byId("title").textContent = state.title;
+  document.title = `${state.title} · headlight`;
+  const done = state.clusters.filter((c) => c.done).length;
+  byId("counts").textContent = `${count(state.images)} · ${count(state.clusters.length, "cluster")} · ${done} done · ${count(state.edits, "edit")}`;
+  const [name, about] = aboutView(view);
+  byId("name").textContent = name;
+  byId("name").title = name;
+  byId("about").textContent = about;
+  byId("order").disabled = view.kind === "rows" || view.kind === "search";
+  drawActs();
+  drawSelection();
+}
+
+function drawBanners() {
+  const { read_only: off, notes } = store.state;
+  const texts = [...(off ? [[off, "bad"]] : []), ...notes.map((note) => [note, "note"])];
+  const lost = byId("lost");
+  byId("banners").replaceChildren(...texts.map(([text, kind]) => make("p", { class: kind }, text)), ...(lost ? [lost] : []));
+}
+
+let viewed = "";
+
+store.listen(async (what) => {
+  const key = JSON.stringify({ ...store.view, rows: store.view.rows?.length });
+  const stay = what === "state" && key === viewed;
+  viewed = key;
+  if (what === "view") toGrid();
+  const loading = grid.load(stay); // asked for first: the rest is drawn while the answer comes
+  drawSidebar();
+  drawHead();
+  drawBanners();
+  await loading;
+  drawHead();
+  await refreshMap();
+});
+selection.listen(drawSelection);
+
+function toGrid() {
+  // What is selected in another cluster is out of sight: keys must not act on it.
+  if (byId("map").hidden && store.view.kind === "cluster") selection.clear();
+  if (byId("map").hidden || store.view.kind === "cluster") return; // a cluster stands out on the map
+  setView(false);
+}
+
+async function setView(mapped) {
+  byId("map").hidden = !mapped;
+  byId("grid").hidden = mapped;
+  byId("show-map").setAttribute("aria-pressed", mapped);
+  byId("show-grid").setAttribute("aria-pressed", !mapped);
+  if (!mapped) grid.layOut();
+  else if (!(await showMap().catch((error) => { say(error.message, true); return false; }))) setView(false);
+}
+
+const toggleView = () => setView(byId("map").hidden);
+const open = (place) => openViewer(grid.rows, place);
+
+byId("show-map").addEventListener("click", () => setView(true));
+byId("show-grid").addEventListener("click", () => setView(false));
+byId("grid").addEventListener("open", (event) => open(event.detail));
+byId("order").addEventListener("change", () => grid.load());
+byId("sort").addEventListener("change", drawSidebar);
+byId("search").addEventListener("input", drawSidebar);
+byId("search").addEventListener("keydown", (event) => {
+  const text = event.target.value.trim();
+  if (event.key === "Enter" && text) store.show({ kind: "search", text });
+});
+byId("open-sidebar").addEventListener("click", (event) => {
+  const shown = document.body.classList.toggle("sidebar-open");
+  event.currentTarget.setAttribute("aria-expanded", shown);
+});
+listenToKeys({ toggleView, open });
+
+/** Hears of edits made elsewhere, and notices when the server has gone. */
+function follow() {
+  const events = new EventSource("/api/events");
+  events.onmessage = (event) => {
+    byId("lost")?.remove();
+    const { version } = JSON.parse(event.data);
+    if (version > store.state.version) store.load().catch((error) => say(error.message, true));
+  };
+  events.onerror = () => {
+    if (byId("lost")) return;
+    byId("banners").append(make("p", { id: "lost", class: "bad" }, "The server doesn't answer. Start headlight explore again and open the address it prints; every edit is saved."));
+  };
+}
+
+function firstView() {
+  const { clusters } = store.state;
+  const asked = Number(/^#cluster-(\d+)$/.exec(location.hash)?.[1] ?? -1);
+  if (store.cluster(asked)) return { kind: "cluster", id: asked };
+  if (location.hash === "#outliers" || location.hash === "#all") return { kind: location.hash.slice(1) };
+  return clusters.length ? { kind: "cluster", id: store.largest() } : { kind: "all" };
+}
+
+try {
+  const loading = store.listeners;
+  store.listeners = new Set(); // nothing to draw before the view is known
+  await store.load();
+  store.listeners = loading;
+  store.show(firstView());
+  follow();
+} catch (error) {
+  byId("banners").append(make("p", { class: "bad" }, error.message));
+}
+document.body.dataset.ready = "true";

@@ -1,0 +1,100 @@
+// The list of clusters: pictures, name, size, done; searched, sorted, several marked to merge.
+
+import { byId, colour, count, make, percent } from "./dom.js";
+import { store } from "./store.js";
+
+const list = byId("clusters");
+const items = new Map(); // cluster → its element
+export const marked = new Set(); // clusters chosen with Ctrl
+
+const ORDERS = {
+  size: (a, b) => b.size - a.size || a.id - b.id,
+  doubt: (a, b) => (a.confidence ?? 2) - (b.confidence ?? 2) || a.id - b.id,
+  name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
+  todo: (a, b) => a.done - b.done || b.size - a.size || a.id - b.id,
+};
+
+/** Clusters as listed now. */
+export function listed() {
+  const text = byId("search").value.trim().toLowerCase();
+  const found = store.state.clusters.filter((c) => c.name.toLowerCase().includes(text));
+  return found.sort(ORDERS[byId("sort").value]);
+}
+
+export function drawSidebar() {
+  const { state, view } = store;
+  const shown = listed();
+  const fixed = [entry("all", "All images", state.images, view.kind === "all")];
+  if (state.outliers) fixed.push(entry("outliers", "Outliers", state.outliers, view.kind === "outliers"));
+  for (const id of marked) if (!store.cluster(id)) marked.delete(id);
+  const wanted = shown.map((cluster) => item(cluster));
+  const none = shown.length || !state.clusters.length ? [] : [make("li", { class: "none" }, "No cluster has this in its name. Enter searches file names.")];
+  const next = [...fixed, ...wanted, ...none];
+  // Replacing elements that stay where they are would make their pictures blink.
+  if (next.length !== list.children.length || next.some((e, i) => e !== list.children[i])) list.replaceChildren(...next);
+  const box = byId("merge-marked");
+  box.hidden = marked.size < 2;
+  box.replaceChildren(make("button", { class: "main", data: { act: "merge-marked" } }, `Merge ${marked.size} clusters`));
+}
+
+function entry(kind, text, size, current) {
+  const button = make("button", { class: "entry plain", data: { view: kind } },
+    make("span", { class: "label" }, text), make("span", { class: "size" }, size.toLocaleString("en")));
+  if (current) button.setAttribute("aria-current", "true");
+  return make("li", {}, button);
+}
+
+function item(cluster) {
+  const key = JSON.stringify([cluster, store.view.kind === "cluster" && store.view.id === cluster.id, marked.has(cluster.id)]);
+  const old = items.get(cluster.id);
+  if (old?.dataset.key === key) return old;
+  const faces = make("span", { class: "faces", aria: { hidden: "true" } });
+  const before = old ? [...old.querySelectorAll("img")] : [];
+  for (const row of cluster.faces) faces.append(before.find((img) => img.dataset.face === String(row)) ?? face(row));
+  const dot = make("span", { class: "dot" });
+  dot.style.background = colour(cluster.id);
+  const button = make("button", { class: "entry", data: { cluster: cluster.id }, title: cluster.name },
+    faces,
+    make("span", { class: "label" }, dot, make("span", { class: "words" }, cluster.name), cluster.done ? make("span", { class: "tick", title: "done" }, "✓") : null),
+    make("span", { class: "size" }, `${count(cluster.size)} · ${percent(cluster.confidence)}`));
+  button.setAttribute("aria-label", `${cluster.name}, ${count(cluster.size)}, mean confidence ${percent(cluster.confidence)}${cluster.done ? ", done" : ""}${marked.has(cluster.id) ? ", marked to merge" : ""}`);
+  if (store.view.kind === "cluster" && store.view.id === cluster.id) button.setAttribute("aria-current", "true");
+  button.classList.toggle("marked", marked.has(cluster.id));
+  const made = make("li", { data: { key } }, button);
+  items.set(cluster.id, made);
+  return made;
+}
+
+export function face(row) {
+  const img = make("img", { alt: "", loading: "lazy", decoding: "async", data: { face: row } });
+  img.addEventListener("error", () => img.replaceWith(make("span", { class: "no-face" })), { once: true });
+  img.addEventListener("load", () => img.classList.toggle("tiny", img.naturalWidth <= 48));
+  img.src = `/thumbnail/${store.state.mark}/${row}`;
+  return img;
+}
+
+list.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  const { cluster, view } = button.dataset;
+  if (view) store.show({ kind: view });
+  else if (event.ctrlKey || event.metaKey) {
+    const id = Number(cluster);
+    if (!marked.delete(id)) marked.add(id);
+    if (marked.size === 1 && store.current && store.current.id !== id) marked.add(store.current.id);
+    drawSidebar();
+  } else {
+    marked.clear();
+    store.show({ kind: "cluster", id: Number(cluster) });
+  }
+  document.body.classList.remove("sidebar-open");
+  byId("open-sidebar").setAttribute("aria-expanded", "false");
+});
+// Arrow keys walk through the list.
+list.addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  const buttons = [...list.querySelectorAll("button")];
+  buttons[buttons.indexOf(document.activeElement) + step]?.focus();
+  event.preventDefault();
+});

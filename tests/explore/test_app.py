@@ -1,0 +1,505 @@
+"""The review app as a person uses it: in a real browser, against a real server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.csv
+import pytest
+
+from headlight.runs import Run, load_run
+from headlight.runs.edits import FILE, assign, mark_outliers, move, rename
+from headlight.runs.review import review
+from tests.conftest import draw
+from tests.explore.handmade import handmade_run
+from tests.explore.serving import Server
+
+pytest.importorskip("starlette", reason="starlette is not installed")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
+HOSTILE = "<img src=x onerror=\"document.title='pwned'\">'/\\&amp;"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page of the app, and what a person does there."""
+
+    def __init__(self, context: Any, server: Server) -> None:
+        self.server = server
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.open()
+
+    def open(self, address: str | None = None) -> None:
+        self.page.goto(address or self.server.address)
+        self.page.wait_for_selector("body[data-ready]")
+        self.until("document.querySelector('#grid').dataset.version !== undefined")
+
+    def until(self, expression: str) -> None:
+        """Waits for a JavaScript expression; the page's policy forbids the browser's own way."""
+        for _ in range(200):
+            if self.page.evaluate(expression):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never true: {expression}")
+
+    def clusters(self) -> dict[str, int]:
+        """Name → size, as the sidebar says."""
+        found = self.page.eval_on_selector_all(
+            "#clusters [data-cluster]",
+            "all => all.map(e => [e.querySelector('.words').textContent, "
+            "parseInt(e.querySelector('.size').textContent.replaceAll(',', ''))])",
+        )
+        return dict(found)
+
+    def wait_for(self, clusters: dict[str, int]) -> None:
+        for _ in range(100):
+            if self.clusters() == clusters:
+                return
+            self.page.wait_for_timeout(100)
+        assert self.clusters() == clusters
+
+    def go(self, name: str) -> None:
+        self.page.locator("#clusters [data-cluster]", has_text=name).first.click()
+        self.until(f"document.querySelector('#name').textContent === {name!r}")
+        self.page.wait_for_timeout(150)
+
+    def tile(self, place: int) -> Any:
+        return self.page.locator(f"#tile-{place}")
+
+    def tiles(self) -> list[str]:
+        """File names of the tiles, in order."""
+        self.until("[...document.querySelectorAll('.tile')].every(t => t.title)")
+        return self.page.eval_on_selector_all(
+            ".tile",
+            "all => all.sort((a, b) => a.dataset.place - b.dataset.place)"
+            ".map(t => t.title.split('\\n')[0])",
+        )
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def say(self) -> str:
+        return self.page.locator("#toast").inner_text()
+
+    def answer(self, text: str, button: str) -> None:
+        self.page.locator("dialog input").fill(text)
+        self.page.locator(f"dialog button:text-is('{button}')").click()
+        self.page.wait_for_selector("dialog", state="detached")
+
+
+def small(folder: Path) -> Path:
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    clusters = {}
+    for k, (name, n) in enumerate({"cats": 8, "dogs": 6, "cars": 4}.items()):
+        clusters[name] = [f"{name}{i}.jpg" for i in range(n)]
+        for i, path in enumerate(clusters[name]):
+            draw("disc", 10 * k + i, (120, 90)).save(photos / path)
+    return handmade_run(folder / "r.headlight", photos, clusters).path
+
+
+@pytest.fixture
+def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+    contexts: list[Any] = []
+
+    def opened(server: Server, **settings: Any) -> Tab:
+        settings = {"viewport": {"width": 1280, "height": 844}} | settings
+        contexts.append(browser.new_context(**settings))
+        return Tab(contexts[-1], server)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return small(tmp_path)
+
+
+@pytest.fixture
+def server(run: Path) -> Iterator[Server]:
+    found = Server(run)
+    yield found
+    found.kill()
+
+
+def test_the_first_page_shows_the_largest_cluster_and_nothing_complains(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    assert tab.clusters() == {"cats": 8, "dogs": 6, "cars": 4}
+    assert tab.page.inner_text("#name") == "cats"
+    assert tab.tiles() == [f"cats{i}.jpg" for i in range(8)]
+    tab.until("[...document.querySelectorAll('.tile img, .faces img')].every(i => i.naturalWidth)")
+    assert server.token not in tab.page.url
+    assert {url.split("?")[0].rsplit("/", 1)[0] for url in tab.requests} <= {
+        *(f"{server.base}{p}" for p in ("", "/static", "/api")),
+        *(url.rsplit("/", 1)[0] for url in tab.requests if "/thumbnail/" in url),
+        *(url.rsplit("/", 1)[0] for url in tab.requests if url.startswith("blob:")),
+    }
+    assert tab.complaints == []
+
+
+def test_every_edit_survives_a_kill_and_undo_goes_all_the_way_back(
+    run: Path, open_tab: Callable[..., Tab]
+) -> None:
+    """Rename, merge, move, new cluster, outlier, done: after each the server is killed."""
+    server = Server(run)
+    tab = open_tab(server)
+    seen = [tab.clusters()]
+
+    def reborn() -> None:
+        nonlocal server, tab
+        seen.append(tab.clusters())
+        server.kill()
+        server = Server(run)
+        tab = open_tab(server)
+        assert tab.clusters() == seen[-1]
+
+    tab.press("r")
+    tab.answer("felines", "Rename")
+    tab.wait_for({"felines": 8, "dogs": 6, "cars": 4})
+    reborn()
+    tab.tile(0).click()
+    tab.tile(2).click(modifiers=["Shift"])
+    tab.tile(5).click(modifiers=["Control"])
+    assert tab.page.inner_text("#selected-count") == "4 selected"
+    tab.press("m")
+    tab.page.locator("dialog button", has_text="cars").click()
+    tab.wait_for({"felines": 4, "dogs": 6, "cars": 8})
+    reborn()
+    tab.go("dogs")
+    tab.tile(1).click()
+    tab.press("n")
+    tab.answer("puppies", "Make")
+    tab.wait_for({"felines": 4, "dogs": 5, "cars": 8, "puppies": 1})
+    assert tab.page.inner_text("#name") == "puppies"
+    reborn()
+    tab.go("dogs")
+    tab.press("g")
+    tab.page.locator("dialog input").fill("pup")
+    tab.press("Enter")
+    tab.wait_for({"felines": 4, "cars": 8, "puppies": 6})
+    assert tab.page.inner_text("#name") == "puppies"
+    reborn()
+    tab.go("cars")
+    tab.press("d")
+    tab.page.wait_for_selector(".tick")
+    tab.tile(0).click()
+    tab.press("o")
+    tab.page.wait_for_selector("[data-view=outliers]")
+    reborn()
+    assert tab.page.locator(".tick").count() == 1
+    tab.page.click("[data-view=outliers]")
+    tab.until("document.querySelector('#name').textContent === 'Outliers'")
+    assert len(tab.tiles()) == 1
+    assert review(load_run(run)).n_edits == 6
+    for _ in range(6):
+        tab.press("u")
+    tab.wait_for(seen[0])
+    tab.page.wait_for_selector("#undo[disabled]")
+    assert tab.page.locator(".tick").count() == 0
+    now = review(load_run(run))
+    assert now.n_edits == 0
+    assert np.array_equal(now.labels, load_run(run).assignments["cluster"].to_numpy())
+    for _ in range(6):
+        tab.press("Shift+U")
+    tab.wait_for(seen[-1])
+    server.kill()
+
+
+def test_two_tabs_stay_in_step(server: Server, open_tab: Callable[..., Tab]) -> None:
+    one, two = open_tab(server), open_tab(server)
+    one.press("r")
+    one.answer("renamed", "Rename")
+    two.wait_for({"renamed": 8, "dogs": 6, "cars": 4})
+    two.tile(0).click()
+    two.press("m")
+    two.page.locator("dialog button", has_text="dogs").click()
+    one.wait_for({"renamed": 7, "dogs": 7, "cars": 4})
+    assert len(one.tiles()) == 7
+    one.press("Control+z")
+    two.wait_for({"renamed": 8, "dogs": 6, "cars": 4})
+
+
+def test_hostile_names_are_text_and_too_long_ones_are_refused(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.press("r")
+    tab.answer(HOSTILE, "Rename")
+    tab.wait_for({HOSTILE: 8, "dogs": 6, "cars": 4})
+    for key in ("m", "g"):
+        tab.tile(0).click()
+        tab.press(key)
+        tab.page.wait_for_selector("dialog")
+        tab.press("Escape")
+    assert tab.page.title() == "photos · headlight"
+    assert tab.page.locator("img[onerror]").count() == 0
+    tab.press("r")
+    tab.page.eval_on_selector("dialog input", "e => e.removeAttribute('maxlength')")
+    tab.answer("x" * 10_000, "Rename")
+    tab.page.wait_for_selector("#toast.bad")
+    assert "10,000 letters is too long" in tab.say()
+    tab.wait_for({HOSTILE: 8, "dogs": 6, "cars": 4})
+    tab.press("r")
+    tab.answer("dogs", "Rename")
+    tab.until("document.querySelector('#toast').textContent.includes('another')")
+    errors = [c for c in tab.complaints if "409" not in c]
+    assert errors == []
+
+
+def test_keyboard_alone_selects_and_opens(server: Server, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(server)
+    tab.page.focus("#grid")
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight"):
+        tab.press(key)
+    assert tab.page.inner_text("#selected-count") == "3 selected"
+    active = tab.page.get_attribute("#grid", "aria-activedescendant")
+    assert active == "tile-3"
+    tab.press("Space")
+    assert tab.page.inner_text("#selected-count") == "2 selected"
+    tab.press("Control+a")
+    assert tab.page.inner_text("#selected-count") == "8 selected"
+    tab.press("Enter")
+    tab.until("document.querySelector('.viewer img')?.naturalWidth === 120")
+    tab.press("ArrowRight")
+    tab.until("document.querySelector('.caption').textContent.includes('cats4')")
+    tab.press("Escape")
+    tab.press("Escape")
+    assert tab.page.locator("#selection").is_hidden()
+    tab.press("]")
+    tab.until("document.querySelector('#name').textContent === 'dogs'")
+    tab.press("?")
+    assert "Keyboard shortcuts" in tab.page.inner_text("dialog")
+
+
+def test_search_by_file_name_and_order(server: Server, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(server)
+    tab.press("/")
+    tab.page.keyboard.type("s3")
+    tab.press("Enter")
+    tab.until("document.querySelector('#about').textContent.startsWith('3 images')")
+    assert sorted(tab.tiles()) == ["cars3.jpg", "cats3.jpg", "dogs3.jpg"]
+    tab.page.fill("#search", "")
+    tab.go("cats")
+    tab.page.select_option("#order", "uncertain")
+    tab.page.wait_for_timeout(400)
+    assert tab.tiles() == [f"cats{i}.jpg" for i in range(7, -1, -1)]
+
+
+def test_lasso_on_the_map_selects(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
+    run = small(tmp_path)
+    server = Server(run)
+    tab = open_tab(server)
+    tab.press("v")
+    tab.page.wait_for_selector("#map-canvas canvas")
+    tab.page.wait_for_timeout(300)
+    box = tab.page.locator("#map-canvas").bounding_box()
+    x, y, w, h = (box[k] for k in ("x", "y", "width", "height"))
+    mouse = tab.page.mouse
+    tab.page.keyboard.down("Shift")
+    mouse.move(x + 5, y + 5)
+    mouse.down()
+    for px, py in ((w - 5, 5), (w - 5, h - 5), (5, h - 5), (5, 10)):
+        mouse.move(x + px, y + py, steps=4)
+    mouse.up()
+    tab.page.keyboard.up("Shift")
+    assert tab.page.inner_text("#selected-count") == "18 selected"
+    assert tab.complaints == []
+    server.kill()
+
+
+def test_a_full_disk_or_dead_server_is_said_aloud(
+    server: Server, run: Path, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    (run / FILE).mkdir()  # stands for a disk that can't be written
+    tab.press("r")
+    tab.answer("lost", "Rename")
+    tab.page.wait_for_selector("#toast.bad")
+    assert "edits.jsonl" in tab.say()
+    assert "cats" in tab.clusters()
+    (run / FILE).rmdir()
+    server.kill()
+    tab.press("r")
+    tab.answer("lost", "Rename")
+    tab.until("document.querySelector('#toast').textContent.includes('answer')")
+    tab.page.wait_for_selector("#lost")
+    assert "cats" in tab.clusters()
+
+
+def test_broken_runs_have_a_page(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
+    run = small(tmp_path)
+    (run / "clusters.parquet").unlink()
+    shutil.rmtree(tmp_path / "photos")
+    server = Server(run)
+    tab = open_tab(server)
+    text = tab.page.inner_text("#banners")
+    assert "clusters.parquet is missing" in text
+    assert "are gone" in text
+    assert tab.clusters() == {"all images": 18}
+    tab.until("document.querySelectorAll('.tile[data-problem=gone]').length === 18")
+    assert tab.page.locator("#acts button:enabled").count() == 0
+    server.kill()
+
+
+def test_export_writes_what_is_shown(
+    server: Server, tmp_path: Path, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.press("r")
+    tab.answer("felines", "Rename")
+    tab.wait_for({"felines": 8, "dogs": 6, "cars": 4})
+    tab.page.click("#export")
+    tab.page.select_option("dialog select", "csv")
+    tab.answer(str(tmp_path / "out.csv"), "Export")
+    tab.until("document.querySelector('#toast').textContent.includes('exported')")
+    table = pyarrow.csv.read_csv(tmp_path / "out.csv")
+    assert table["name"].to_pylist().count("felines") == 8
+
+
+@pytest.fixture(scope="module")
+def real(fitted: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    run = shutil.copytree(fitted.path, tmp_path_factory.mktemp("real") / "r.headlight")
+    server = Server(Path(run))
+    yield server
+    server.kill()
+
+
+def test_split_more_like_this_and_typical_work_on_features(
+    real: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(real)
+    kinds = {path.split("/")[0] for path in tab.tiles()}
+    tab.page.click("[data-act=split]")
+    tab.answer("3", "Split")
+    tab.until("document.querySelectorAll('[data-cluster]').length === 5")
+    assert sum(tab.clusters().values()) == 36
+    tab.press("u")
+    tab.until("document.querySelectorAll('[data-cluster]').length === 3")
+    tab.page.select_option("#order", "typical")
+    tab.page.wait_for_timeout(400)
+    assert {path.split("/")[0] for path in tab.tiles()} == kinds
+    tab.tile(0).click()
+    kind = tab.tiles()[0].split("/")[0]
+    tab.press("l")
+    tab.until("document.querySelector('#name').textContent === 'More like this'")
+    assert len(tab.tiles()) == 35
+    assert {path.split("/")[0] for path in tab.tiles()[:8]} == {kind}
+    assert tab.complaints == []
+
+
+def test_refit_shows_its_changes_and_undo_takes_them_back(
+    fitted_copy: Path, open_tab: Callable[..., Tab]
+) -> None:
+    run = load_run(fitted_copy)
+    now = review(run)
+    paths = run.assignments["path"].to_pylist()
+    truth = [path.split("/")[0] for path in paths]
+    # Six discs end up with the stripes; a person has put three of them right.
+    home, away = (int(now.labels[truth.index(kind)]) for kind in ("disc", "stripes"))
+    wrong = np.flatnonzero(np.array(truth) == "disc")[:6]
+    now.edit(assign({away: wrong}))
+    now.edit(move({home: wrong[:3]}))
+    before = now.labels.copy()
+    server = Server(fitted_copy)
+    tab = open_tab(server)
+    tab.page.click("#refit")
+    tab.page.wait_for_selector("dialog .change")
+    assert "3 images placed by hand" in tab.page.inner_text("dialog")
+    proposed = tab.page.eval_on_selector_all(
+        "dialog .change img", "all => all.map(e => Number(e.dataset.face))"
+    )
+    assert len(proposed) >= 2
+    assert set(proposed) <= set(wrong[3:].tolist())
+    assert np.array_equal(review(run).labels, before)
+    tab.page.locator("dialog .change input").first.uncheck()
+    tab.page.click("dialog button:text-is('Apply')")
+    tab.page.wait_for_selector("dialog", state="detached")
+    tab.until("document.querySelector('#undo').title.includes('refit of')")
+    after = review(run).labels
+    assert np.flatnonzero(after != before).tolist() == sorted(proposed[1:])
+    assert (after[proposed[1:]] == home).all()
+    tab.press("u")
+    tab.until("!document.querySelector('#undo').title.includes('refit')")
+    assert np.array_equal(review(run).labels, before)
+    server.kill()
+
+
+def test_phone_and_dark_fit_the_screen(server: Server, open_tab: Callable[..., Tab]) -> None:
+    backgrounds = set()
+    for scheme in ("light", "dark"):
+        tab = open_tab(server, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+        backgrounds.add(tab.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        sticking_out = """[...document.querySelectorAll('header *, .head *')].filter(e =>
+            e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+        assert tab.page.evaluate(sticking_out) == []
+        tab.page.click("#open-sidebar")
+        tab.page.locator("#clusters [data-cluster]", has_text="dogs").click()
+        tab.until("document.querySelector('#name').textContent === 'dogs'")
+        tab.tile(0).click()
+        assert tab.page.locator("#selection").is_visible()
+    assert len(backgrounds) == 2
+
+
+def test_everything_has_a_name_for_a_screen_reader(
+    server: Server, run: Path, open_tab: Callable[..., Tab]
+) -> None:
+    now = review(load_run(run))
+    now.edit(mark_outliers(np.array([0]), True))
+    now.edit(rename(0, "a name"))
+    tab = open_tab(server)
+    tab.tile(0).click()
+    tab.tiles()
+    nameless = """[...document.querySelectorAll('button, input, select, [role]')].filter(e =>
+        e.offsetParent && !e.getAttribute('aria-label') && !e.textContent.trim()
+        && !['presentation', 'status', 'alert'].includes(e.getAttribute('role')))
+        .map(e => e.outerHTML.slice(0, 90))"""
+    assert tab.page.evaluate(nameless) == []
+    assert tab.tile(0).get_attribute("aria-selected") == "true"
+    # WCAG 2.2, 1.4.3: text stands out by 4.5 to 1 from the nearest opaque background.
+    for scheme in ("light", "dark"):
+        tab.page.emulate_media(color_scheme=scheme)
+        worst = tab.page.evaluate("""() => {
+            const rgb = c => (c.match(/[\\d.]+/g) || []).map(Number);
+            const light = c => { const [r, g, b] = rgb(c).map(v => (v /= 255) <= .03928
+                ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
+            let worst = [99, ''];
+            for (const e of document.querySelectorAll('header *, nav *, .head *, #selection *')) {
+                if (!e.offsetParent || e.closest(':disabled') || e.closest('option')) continue;
+                if (![...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())) continue;
+                let back = e, colour;
+                do { colour = getComputedStyle(back).backgroundColor; back = back.parentElement; }
+                while (back && (rgb(colour)[3] ?? 1) < 1);
+                const both = [light(getComputedStyle(e).color), light(colour)];
+                const [a, b] = both.sort((x, y) => y - x);
+                const ratio = (a + .05) / (b + .05);
+                if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 90)];
+            }
+            return worst; }""")
+        assert worst[0] >= 4.5, worst

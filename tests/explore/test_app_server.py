@@ -1,0 +1,325 @@
+"""The app's server: what it answers, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headlight.errors import HeadlightError
+from headlight.explore.app import explore
+from headlight.runs import load_run
+from headlight.runs.edits import FILE, move
+from headlight.runs.review import review
+from tests.conftest import draw
+from tests.explore.handmade import handmade_run
+from tests.explore.serving import Server
+
+pytest.importorskip("starlette", reason="starlette is not installed")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+
+
+def make(folder: Path) -> Path:
+    photos = folder / "photos"
+    photos.mkdir()
+    clusters = {}
+    for k, name in enumerate(("a", "b")):
+        clusters[name] = [f"{name}{i}.jpg" for i in range(6)]
+        for i, path in enumerate(clusters[name]):
+            draw("disc", 10 * k + i, (300, 200)).save(photos / path)
+    (folder / "secret.jpg").write_bytes((photos / "a0.jpg").read_bytes())
+    return handmade_run(folder / "r.headlight", photos, clusters).path
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    found = Server(make(tmp_path_factory.mktemp("app")))
+    yield found
+    found.kill()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/static/main.js", "/api/state", "/api/events", "/api/pictures?rows=0", "/thumbnail/x/0"],
+)
+@pytest.mark.parametrize(
+    "cookie",
+    [None, "", "headlight-{port}=wrong", "headlight-1={token}", "x={token}", "headlight-{port}=é"],
+)
+def test_without_the_token_nothing_is_answered(
+    server: Server, path: str, cookie: str | None
+) -> None:
+    cookie = cookie and cookie.format(port=server.port, token=server.token)
+    status, text = server.ask(path, headers={"Cookie": cookie})
+    assert status == 403
+    assert b"Open the address" in text
+    assert "Set-Cookie" not in server.headers
+
+
+def test_the_address_gives_a_cookie_no_script_or_other_site_can_use(server: Server) -> None:
+    status, page = server.ask(f"/?token={server.token}", headers={"Cookie": None})
+    assert (status, b"<!doctype html>" in page) == (200, True)
+    assert server.token.encode() not in page
+    cookie = server.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    policy = server.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert server.ask("/?token=wrong", headers={"Cookie": None})[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1"}, 421),
+        ({"Host": "127.0.0.1.evil.example:80"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": None}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    ],
+)
+def test_forged_requests_change_nothing(
+    server: Server, headers: dict[str, str | None], status: int
+) -> None:
+    before = server.ask("/api/state")[1]["version"]
+    body = {"cluster": 0, "name": "forged"}
+    assert server.ask("/api/rename", body, headers)[0] == status
+    assert server.ask("/api/state")[1]["version"] == before
+
+
+def test_reading_from_another_site_is_refused(server: Server) -> None:
+    for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert server.ask("/api/state", headers=headers)[0] == 403
+        assert server.ask("/thumbnail/x/0", headers=headers)[0] == 403
+    assert server.ask("/api/state", headers={"Sec-Fetch-Site": "same-origin"})[0] == 200
+
+
+def test_images_are_served_by_row_and_only_those_of_the_run(server: Server) -> None:
+    status, data = server.ask("/image/x/0")
+    assert (status, Image.open(io.BytesIO(data)).size) == (200, (300, 200))
+    assert "immutable" in server.headers["cache-control"]
+    assert Image.open(io.BytesIO(server.ask("/thumbnail/x/11")[1])).height == 144
+    for row in (
+        "12",
+        "-1",
+        "1e9",
+        "99999999999999999999",
+        "a0.jpg",
+        "../secret.jpg",
+        "%2e%2e%2fsecret.jpg",
+    ):
+        assert server.ask(f"/image/x/{row}")[0] in (400, 404)
+        assert server.ask(f"/thumbnail/x/{row}")[0] in (400, 404)
+        assert server.ask(f"/api/pictures?rows=0,{row}")[0] == 400
+        assert server.ask(f"/api/facts?rows={row}")[0] == 400
+    for path in (
+        "/static/../api.py",
+        "/static/..%2f..%2freport.py",
+        "/static/secret.jpg",
+        "/secret.jpg",
+        "/static//etc/passwd",
+    ):
+        assert server.ask(path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("rename", []),
+        ("rename", {}),
+        ("rename", {"cluster": "0", "name": "x"}),
+        ("rename", {"cluster": 0, "name": 7}),
+        ("rename", {"cluster": 0, "name": "x" * 10_000}),
+        ("rename", {"cluster": 77, "name": "x"}),
+        ("move", {"rows": [], "cluster": 1}),
+        ("move", {"rows": [12], "cluster": 1}),
+        ("move", {"rows": [-1], "cluster": 1}),
+        ("move", {"rows": ["../secret.jpg"], "cluster": 1}),
+        ("move", {"rows": 5, "cluster": 1}),
+        ("split", {"cluster": 0, "parts": 1}),
+        ("split", {"cluster": 0, "parts": "two"}),
+        ("merge", {"clusters": [0], "into": 0}),
+        ("undo", {"version": 999}),
+        ("refit/apply", {"version": 0, "rows": [0]}),
+        ("export", {"format": "exe", "path": "/tmp/x"}),
+        ("export", {"format": "csv", "path": "relative.csv"}),
+        ("export", {"format": "csv", "path": ""}),
+    ],
+)
+def test_requests_that_make_no_sense_get_a_sentence(
+    server: Server, name: str, body: object
+) -> None:
+    before = server.ask("/api/state")[1]
+    status, answer = server.ask(f"/api/{name}", body)
+    assert status in (400, 409)
+    assert len(answer["error"]) > 10
+    after = server.ask("/api/state")[1]
+    assert (after["version"], after["clusters"]) == (before["version"], before["clusters"])
+
+
+def test_orders_search_and_facts(server: Server) -> None:
+    def rows(query: str) -> list[int]:
+        return np.frombuffer(server.ask(f"/api/rows?{query}")[1], "<i4").tolist()
+
+    # Confidence falls from the first image of a handmade cluster to the last.
+    assert rows("cluster=1&order=certain") == [6, 7, 8, 9, 10, 11]
+    assert rows("cluster=1&order=uncertain") == [11, 10, 9, 8, 7, 6]
+    assert rows("search=B1") == [7]
+    assert rows("search=%25") == []
+    assert sorted(rows("")) == list(range(12))
+    assert server.ask("/api/rows?order=worst")[0] == 400
+    fact = server.ask("/api/facts?rows=7")[1][0]
+    assert (fact["path"], fact["cluster"], fact["outlier"]) == ("b1.jpg", 1, False)
+    assert server.ask("/api/rows?cluster=1&order=typical")[0] == 409  # there are no features
+
+
+def test_edits_are_on_disk_before_they_are_answered(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    server = Server(run)
+    names = []
+    for i in range(12):
+        name = f"name {i}"
+        status, answer = server.ask("/api/rename", {"cluster": 0, "name": name})
+        assert (status, answer["state"]["clusters"][0]["name"]) == (200, name)
+        assert json.loads((run / FILE).read_text().splitlines()[-1])["name"] == name
+        names.append(name)
+    server.kill()
+    server = Server(run)
+    state = server.ask("/api/state")[1]
+    assert (state["clusters"][0]["name"], state["edits"]) == (names[-1], 12)
+    for name in [*names[-2::-1], "a"]:
+        version = server.ask("/api/state")[1]["version"]
+        answer = server.ask("/api/undo", {"version": version})[1]
+        assert answer["state"]["clusters"][0]["name"] == name
+    server.kill()
+
+
+def test_another_process_is_heard_and_not_undone_by_mistake(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    server = Server(run)
+    seen = server.ask("/api/rename", {"cluster": 0, "name": "seen"})[1]["state"]["version"]
+    review(load_run(run)).edit(move({1: np.array([0])}))
+    status, answer = server.ask("/api/undo", {"version": seen})
+    assert (status, "another tab" in answer["error"]) == (409, True)
+    state = server.ask("/api/state")[1]
+    assert [c["size"] for c in state["clusters"]] == [5, 7]
+    assert server.ask("/api/undo", {"version": state["version"]})[1]["state"]["by_hand"] == 0
+    server.kill()
+
+
+def test_thumbnails_outlive_their_images(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    server = Server(run)
+    end = time.monotonic() + 20
+    while (run / "thumbnails" / "index-1.bin").stat().st_size < 12 * 24:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    first = server.ask("/thumbnail/x/3")[1]
+    server.kill()
+    with (run / "thumbnails" / "index-1.bin").open("ab") as file:
+        file.write(b"torn")
+    shutil.rmtree(tmp_path / "photos")
+    server = Server(run)
+    assert server.ask("/thumbnail/x/3")[1] == first
+    assert server.ask("/image/x/3") == (200, first)  # better than nothing
+    assert any("gone" in note for note in server.ask("/api/state")[1]["notes"])
+    server.kill()
+    shutil.rmtree(run / "thumbnails")
+    server = Server(run)
+    assert server.ask("/thumbnail/x/3") == (404, b"gone")
+    assert server.ask("/api/pictures?rows=3,4")[1] == b"\0\0\0\0G" * 2
+    server.kill()
+
+
+def test_damaged_thumbnails_are_made_again(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    server = Server(run)
+    good = server.ask("/thumbnail/x/0")[1]
+    server.kill()
+    pictures = run / "thumbnails" / "pictures-1.bin"
+    data = bytearray(pictures.read_bytes())
+    for i in range(0, len(data), 50):
+        data[i] ^= 0xFF
+    pictures.write_bytes(data)
+    server = Server(run)
+    assert server.ask("/thumbnail/x/0")[1] == good
+    server.kill()
+
+
+def broken(run: Path, how: str) -> None:
+    info = json.loads((run / "run.json").read_text())
+    if how == "another version":
+        (run / "run.json").write_text(json.dumps(info | {"format": 99}))
+    elif how == "damaged run.json":
+        (run / "run.json").write_text("{")
+    elif how == "not fitted":
+        del info["fit"]
+        (run / "run.json").write_text(json.dumps(info))
+    elif how == "no clusters":
+        (run / "clusters.parquet").unlink()
+    elif how == "of another fit":
+        info["fit"]["id"] = "f" * 16
+        (run / "run.json").write_text(json.dumps(info))
+    elif how == "damaged edits":
+        (run / FILE).write_text("not JSON\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "says", "images", "clusters"),
+    [
+        ("another version", "format 99", 0, 0),
+        ("damaged run.json", "is damaged", 0, 0),
+        ("not fitted", "no clusters yet", 12, 1),
+        ("no clusters", "clusters.parquet is missing", 12, 1),
+        ("of another fit", "not of the fit", 12, 1),
+        ("damaged edits", "line 1 of", 12, 2),
+    ],
+)
+def test_a_broken_run_says_so_and_shows_what_it_can(
+    tmp_path: Path, how: str, says: str, images: int, clusters: int
+) -> None:
+    run = make(tmp_path)
+    broken(run, how)
+    files = {file: file.read_bytes() for file in run.iterdir() if file.is_file()}
+    server = Server(run)
+    state = server.ask("/api/state")[1]
+    assert says in state["read_only"]
+    assert (state["images"], len(state["clusters"])) == (images, clusters)
+    status, answer = server.ask("/api/rename", {"cluster": 0, "name": "x"})
+    assert (status, "can be edited" in answer["error"]) == (409, True)
+    assert server.ask(f"/?token={server.token}")[0] == 200
+    if images:
+        assert server.ask("/thumbnail/x/0")[0] == 200
+        assert len(server.ask("/api/rows")[1]) == 4 * images
+    server.kill()
+    assert files == {file: file.read_bytes() for file in files}
+
+
+def test_no_run_is_said_before_a_server_starts(tmp_path: Path) -> None:
+    with pytest.raises(HeadlightError, match="no such run folder"):
+        explore(tmp_path / "nothing", open_browser=False)
+    with pytest.raises(HeadlightError, match="not a run of headlight"):
+        explore(tmp_path, open_browser=False)
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(HeadlightError, match="can't be used"):
+            explore(make(tmp_path), port=taken.getsockname()[1], open_browser=False)
