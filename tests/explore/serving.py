@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -13,26 +14,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-SERVE = """
-import sys
-from headlight.explore.app import explore
-explore(sys.argv[1], open_browser=False, announce=lambda address: print(address, flush=True))
-"""
-
 
 class Server:
-    """`explore` of a run, until `kill`."""
+    """``headlight explore RUN``, until `kill`."""
 
     def __init__(self, run: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(run)],
+            [sys.executable, "-m", "headlight", "explore", str(run), "--no-browser", "--quiet"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         )
+        atexit.register(self.process.kill)  # should a test fail before it ends the server
         assert self.process.stdout
-        self.address = self.process.stdout.readline().strip()
+        # "RUN is at ADDRESS"
+        self.address = self.process.stdout.readline().strip().rpartition(" ")[2]
         if not self.address:
             assert self.process.stderr
             raise AssertionError(self.process.stderr.read())
