@@ -19,7 +19,8 @@ DIMS = 64  # dimensions neighbours are sought in: the leading ones of the model'
 NEIGHBOURS = 15
 EPOCHS = 200
 PLACED_BY = 5  # sampled rows that place one that is not
-LEAST = 8  # fewer rows than this have no neighbourhoods to speak of
+# Fewer rows than this have few neighbourhoods to speak of, and UMAP takes seconds to compile.
+LEAST = 100
 SEED = 0
 
 
@@ -48,7 +49,8 @@ def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     UMAP (`umap-learn`, extra ``explore``) of a fair sample of at most 15,000 rows, started from the
     plane that spreads the clusters most; every other row goes to the weighted mean of its nearest
-    sampled rows. The same input gives the same bits. Without umap-learn: that plane itself.
+    sampled rows. The same input gives the same bits. Without umap-learn, and of fewer than 100
+    rows, that plane itself.
 
     Arguments:
         points: float32 (n, d), rows of length 1, of `map_points`.
