@@ -245,7 +245,7 @@ def test_three_clusters_of_a_real_run_stand_in_the_report(
     assert page.locator("article .histogram svg").count() == 3
     assert page.locator(".tree li").count() == 3
     assert page.locator(".tree li img:visible").count() == 3
-    qualities = [float(q) for q in page.locator("article .measures b").all_inner_texts()]
+    qualities = [float(q) for q in page.locator("article .measures b").all_text_contents()]
     assert qualities == sorted(qualities, reverse=True)
     assert "Every image has its picture" in page.inner_text("main")
 
