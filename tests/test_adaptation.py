@@ -68,6 +68,8 @@ def test_one_command_clusters_adapts_and_clusters_again(tmp_path, photos):
     assert predicted["cluster"].equals(run.assignments["cluster"])
     resumed = cluster(photos, 3, **settings)
     assert resumed.assignments["cluster"].equals(run.assignments["cluster"])
+    with pytest.raises(HeadlightError, match="adapts lite0@64, not lite0@96"):
+        cluster(photos, 3, **settings | {"encoder": "lite0@96"})
 
 
 @pytest.mark.parametrize("encoder", ["lite0@64+lite0@96", "features:some.npy"])

@@ -58,19 +58,16 @@ def adapt(
     rows = confident_rows(run, MOST_IMAGES)
     labels = run.assignments["cluster"].to_numpy()
     features = run.features.load()[1].plain
-    mean = np.zeros(features.shape[1])
-    for start in range(0, len(features), 4096):
-        mean += features[start : start + 4096].sum(axis=0, dtype=np.float64) / len(features)
     paths = run.assignments["path"].take(rows).to_pylist()
     n_steps = max(LEAST_STEPS, EPOCHS * len(rows) // BATCH)
     network = tune(
         encoder,
         islice(_batches(run.source, encoder, paths, labels[rows], seed), n_steps),
-        torch.from_numpy(mean).float(),
+        run.model.projection_.mean,
         torch.from_numpy(cluster_centres(features, labels, len(run.clusters))),
+        n_steps=n_steps,
         device=_device(device),
         progress=progress,
-        n_steps=n_steps,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from headlight.encoders import load_fusion
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress
 from headlight.images import ImageSource, open_source
@@ -134,9 +135,14 @@ def cluster(
 
         adaptable(encoder)
         refuse_foreign(path)
-        adapted = path / ".adapted"
-        if not adapted.exists():
-            before = embedded_and_fitted(path / ".before", encoder)
+        adapted, first = path / ".adapted", path / ".before"
+        if adapted.exists():
+            before = load_run(first)
+            if (had := before.info["encoder"]["encoder"]) != load_fusion(encoder).name:
+                raise HeadlightError(f"{path} adapts {had}, not {encoder}: choose another -o")
+            refuse_other_fit(before, n_clusters, recipe, seed)
+        else:
+            before = embedded_and_fitted(first, encoder)
             progress = stages("adapt") if stages else None
             adapt_encoder(before, adapted, device=device, seed=seed, progress=progress)
         encoder = f"adapted:{adapted}"

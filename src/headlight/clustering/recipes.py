@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,22 @@ class Recipe:
     gamma: float = 1.0
     most_viewed: int | None = None
 
+    def for_data(self, n: int, **given: Any) -> Recipe:
+        """The same with a user's own values, and sizes that fit the data.
+
+        Arguments:
+            n: rows that pairs start from.
+            given: of ``entropy_weight``, ``n_epochs``, ``batch_size``, ``learning_rate`` those the
+                user set; None where the recipe's own holds.
+        """
+        own = {name: value for name, value in given.items() if value is not None}
+        recipe = replace(self, **own)
+        batch = min(recipe.batch_size, n)
+        epochs = recipe.n_epochs
+        if "n_epochs" not in own:
+            epochs = max(epochs, math.ceil(recipe.min_steps / (n // batch)))
+        return replace(recipe, batch_size=batch, n_epochs=epochs)
+
 
 # The paper (arXiv:2502.04226) names the ingredients; these values are those customary in TAC
 # (Image Clustering with External Guidance, ICML 2024), its closest relative.
@@ -57,7 +75,7 @@ ROBUST = Recipe(
     loss="agreement",
     entropy_weight=0.0,
     n_epochs=1,
-    # Twice as many changed no ACC by more than .004 (docs/research-notes.md).
+    # Twice as many changed no ACC by more than .01 (docs/research-notes.md).
     min_steps=100,
     batch_size=1024,
     learning_rate=0.2,

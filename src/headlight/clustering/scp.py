@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -28,12 +26,17 @@ from headlight.clustering.learning import Learned, learn
 from headlight.clustering.number import count_clusters
 from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.quality import cluster_quality
-from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.recipes import RECIPES
 from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
 from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
-from headlight.clustering.validation import Features, count_distinct, require_finite, sample
+from headlight.clustering.validation import (
+    Features,
+    require_clusterable,
+    require_finite,
+    sample,
+)
 
 # Prediction runs on blocks of exactly this many rows, the last one padded: the arithmetic on a
 # row is then the same whichever rows come with it.
@@ -179,7 +182,13 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         self._validate_params()
         device = _device(self.device)
-        features = self._acceptable(X, augmented)
+        features = Features(X, augmented)
+        require_clusterable(
+            features,
+            2 if self.n_clusters == "auto" else int(self.n_clusters),
+            needs_views=RECIPES[self.recipe].pairs == "views",
+            blocks=self.blocks,
+        )
         _check_feature_names(self, X, reset=True)
         self.n_features_in_ = features.dim
         if (most := RECIPES[self.recipe].most_viewed) is not None:
@@ -188,7 +197,15 @@ class SCP(ClusterMixin, BaseEstimator):
         generator = torch.Generator().manual_seed(seed)
 
         rows = features.sample(MOST_ROWS)
-        recipe = self._resolved(features, rows)
+        recipe = RECIPES[self.recipe].for_data(
+            int(features.has_views(rows).sum())
+            if RECIPES[self.recipe].pairs == "views"
+            else len(rows),
+            entropy_weight=self.entropy_weight,
+            n_epochs=self.n_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
         self.projection_ = fit_projection(features, self.n_components, self.blocks)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
         spectrum = Spectrum(graph)
@@ -321,48 +338,6 @@ class SCP(ClusterMixin, BaseEstimator):
                 stacklevel=3,
             )
         return order
-
-    def _acceptable(self, X: Any, augmented: tuple[Any, Any] | None) -> Features:
-        """X, where it can be clustered at all."""
-        features = Features(X, augmented)
-        if self.blocks is not None and sum(self.blocks) != features.dim:
-            raise ValueError(
-                f"blocks={tuple(self.blocks)} add up to {sum(self.blocks)}, X has {features.dim} "
-                "features."
-            )
-        least = 2 if self.n_clusters == "auto" else int(self.n_clusters)
-        if features.n < least:
-            raise ValueError(f"X has n_samples={features.n}, fewer than n_clusters={least}.")
-        if features.n < 2:
-            raise ValueError("X has 1 sample; clustering needs at least 2.")
-        if RECIPES[self.recipe].pairs == "views" and features.views < 2:
-            raise ValueError(
-                f'recipe="{self.recipe}" learns from pairs of views and X has one view a row: '
-                'give X of shape (n, views, dim), or recipe="robust".'
-            )
-        distinct = count_distinct(features, max(2, least))
-        if distinct < 2:
-            raise ValueError("X holds the same row throughout: there is nothing to cluster.")
-        if distinct < least:
-            raise ValueError(f"X has {distinct} distinct rows, fewer than n_clusters={least}.")
-        return features
-
-    def _resolved(self, features: Features, rows: np.ndarray) -> Recipe:
-        """The recipe with the user's own values, and sizes that fit the data."""
-        only_viewed = RECIPES[self.recipe].pairs == "views"
-        n = int(features.has_views(rows).sum()) if only_viewed else len(rows)
-        recipe = RECIPES[self.recipe]
-        given = {
-            name: getattr(self, name)
-            for name in ("entropy_weight", "n_epochs", "batch_size", "learning_rate")
-            if getattr(self, name) is not None
-        }
-        recipe = replace(recipe, **given)
-        batch = min(recipe.batch_size, n)
-        epochs = recipe.n_epochs
-        if self.n_epochs is None:
-            epochs = max(epochs, math.ceil(recipe.min_steps / (n // batch)))
-        return replace(recipe, batch_size=batch, n_epochs=epochs)
 
     def _checked(self, X: Any) -> Features:
         check_is_fitted(self, "head_")

@@ -137,6 +137,40 @@ def sample(n: int, most: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
+def require_clusterable(
+    features: Features, n_clusters: int, *, needs_views: bool, blocks: Sequence[int] | None
+) -> None:
+    """Refuses what can't be clustered at all.
+
+    Arguments:
+        features: n rows.
+        n_clusters: that there must be distinct rows for.
+        needs_views: whether two views a row are needed.
+        blocks: lengths that must add up to dim; None: nothing to check.
+
+    Raises:
+        ValueError: the sentence names the argument, or what X lacks.
+    """
+    if blocks is not None and sum(blocks) != features.dim:
+        raise ValueError(
+            f"blocks={tuple(blocks)} add up to {sum(blocks)}, X has {features.dim} features."
+        )
+    if features.n < n_clusters:
+        raise ValueError(f"X has n_samples={features.n}, fewer than n_clusters={n_clusters}.")
+    if features.n < 2:
+        raise ValueError("X has 1 sample; clustering needs at least 2.")
+    if needs_views and features.views < 2:
+        raise ValueError(
+            'recipe="paper" learns from pairs of views and X has one view a row: '
+            'give X of shape (n, views, dim), or recipe="robust".'
+        )
+    distinct = count_distinct(features, max(2, n_clusters))
+    if distinct < 2:
+        raise ValueError("X holds the same row throughout: there is nothing to cluster.")
+    if distinct < n_clusters:
+        raise ValueError(f"X has {distinct} distinct rows, fewer than n_clusters={n_clusters}.")
+
+
 def count_distinct(features: Features, enough: int) -> int:
     """Number of distinct rows of view 0, counted no further than `enough`."""
     seen: set[bytes] = set()

@@ -26,9 +26,9 @@ def tune(
     mean: torch.Tensor,
     directions: torch.Tensor,
     *,
+    n_steps: int,
     device: str = "cpu",
     progress: Callable[[int, int], object] | None = None,
-    n_steps: int = 0,
 ) -> torch.nn.Module:
     """The encoder's network after low-rank adapters of its last third learned to tell clusters.
 
@@ -41,9 +41,9 @@ def tune(
         batches: pixels (batch, size, size, 3) uint8 and clusters int64 (batch,).
         mean: float32 (dim,), of the features.
         directions: float32 (clusters, dim), of each cluster's centred mean, of length 1.
+        n_steps: batches there are, at least 1.
         device: as PyTorch names it.
         progress: called with (steps done, n_steps).
-        n_steps: batches there are.
 
     Returns:
         As ``encoder.build()``, on the CPU, in evaluation mode.
@@ -65,7 +65,7 @@ def tune(
     heads = torch.nn.Parameter(SHARPNESS * directions.to(device))
     learning = [p for p in tuned.parameters() if p.requires_grad] + [heads]
     optimizer = torch.optim.AdamW(learning, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, n_steps))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     for step, (pixels, labels) in enumerate(batches, 1):
         features = torch.nn.functional.normalize(tuned(pixels.to(device)) - centre, dim=1)
         loss = torch.nn.functional.cross_entropy(features @ heads.T, labels.to(device))

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, ImageStat
 
 from headlight.explore.sheet import Sheet
 from headlight.features import Progress
-from headlight.images import BadImage, DecodeLimits, ImageSource, decode
+from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
 
 SIDE = 128  # pixels: shown at some 64 to 130, sharp enough on a dense screen
 TINY = 48  # an original no larger than this is shown with its pixels as squares
@@ -130,8 +130,8 @@ def _drawn(
 
 def _uri(image: Image.Image, tiny: bool) -> str:
     if tiny:
-        return data_uri(image, "PNG")  # exact, and at this size no larger than WebP
-    return data_uri(_square(image, SIDE), "WEBP")
+        return data_uri(image, "PNG", QUALITY)  # exact, and at this size no larger than WebP
+    return data_uri(_square(image, SIDE), "WEBP", QUALITY)
 
 
 def _square(image: Image.Image, side: int) -> Image.Image:
@@ -159,12 +159,3 @@ def _square(image: Image.Image, side: int) -> Image.Image:
 
 def _mean(image: Image.Image, box: tuple[int, int, int, int]) -> tuple[int, ...]:
     return tuple(round(value) for value in ImageStat.Stat(image.crop(box)).mean)
-
-
-def data_uri(image: Image.Image, form: str, quality: int = QUALITY) -> str:
-    """An image inside a ``data:`` URI; JPEG where Pillow has no WebP."""
-    if form == "WEBP" and form not in Image.SAVE:
-        form = "JPEG"
-    stream = io.BytesIO()
-    image.save(stream, form, quality=quality)
-    return f"data:image/{form.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

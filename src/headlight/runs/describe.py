@@ -96,7 +96,7 @@ def clusters_table(
     paths = assignments["path"]
     centres = cluster_centres(features, cluster, n_clusters)
     similarity = np.concatenate(
-        [np.einsum("nd,nd->n", u, centres[cluster[s]]) for s, u in _unit_chunks(features)]
+        [np.einsum("nd,nd->n", u, centres[cluster[s]]) for s, u in unit_chunks(features)]
     )
     between = centres @ centres.T
     np.fill_diagonal(between, -np.inf)
@@ -137,13 +137,13 @@ def cluster_centres(features: np.ndarray, cluster: np.ndarray, n_clusters: int) 
     Zero for an empty cluster.
     """
     sums = np.zeros((n_clusters, features.shape[-1]), np.float64)
-    for s, unit in _unit_chunks(features):
+    for s, unit in unit_chunks(features):
         member = cluster[s, None] == np.arange(n_clusters)
         sums += member.T.astype(np.float32) @ unit
     return _unit(sums).astype(np.float32)
 
 
-def _unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows, centred and of unit length, a chunk at a time."""
     mean = np.zeros(features.shape[1], np.float64)
     for start in range(0, len(features), CHUNK):

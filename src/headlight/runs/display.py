@@ -5,8 +5,6 @@ The pictures are made here, small, and not by `headlight.explore`: imports go do
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageOps
 
 from headlight.errors import HeadlightError
-from headlight.images import BadImage, DecodeLimits, ImageSource, decode
+from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
 
 if TYPE_CHECKING:
     from headlight.runs.run import Run
@@ -27,6 +25,7 @@ SIDE = 64  # pixels of a picture
 TINY = 32  # an original no larger than this is shown with its pixels as squares
 MOST_BYTES = 900_000  # of all pictures
 LONGEST = 80  # letters of a name
+QUALITY = 70  # of JPEG
 WORKERS = 4
 SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
 # A notebook may be light or dark, whatever the system is: grey shows on both.
@@ -134,11 +133,7 @@ def _uri(source: ImageSource | None, path: str) -> tuple[str, bool]:
         image = decode(source.read(path, DecodeLimits().file_bytes), SIDE)
     except BadImage:
         return "", False
-    stream = io.BytesIO()
-    if tiny := max(image.size) <= TINY:
-        image.save(stream, "PNG")
-    else:
-        fitted = ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
-        fitted.save(stream, "JPEG", quality=70)
-    kind = "png" if tiny else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}", tiny
+    if max(image.size) <= TINY:
+        return data_uri(image, "PNG", QUALITY), True
+    fitted = ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
+    return data_uri(fitted, "JPEG", QUALITY), False

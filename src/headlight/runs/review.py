@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headlight.errors import HeadlightError
 from headlight.runs.changes import Change, State, free_name, plan
-from headlight.runs.describe import NEAREST, PROTOTYPES, _unit_chunks, cluster_centres
+from headlight.runs.describe import NEAREST, PROTOTYPES, cluster_centres, unit_chunks
 from headlight.runs.edits import REDO, UNDO, Edit, EditLog
 from headlight.runs.plain import plain_features
 from headlight.runs.run import Run, load_run
@@ -273,5 +273,5 @@ def review(run: Run) -> Review:
 
 def _similarity(features: np.ndarray, centres: np.ndarray, number: np.ndarray) -> np.ndarray:
     """How near each row lies to the centre of its cluster, by cosine: float32 (n,)."""
-    chunks = _unit_chunks(features)
+    chunks = unit_chunks(features)
     return np.concatenate([np.einsum("nd,nd->n", u, centres[number[s]]) for s, u in chunks])

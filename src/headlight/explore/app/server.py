@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import os
 import secrets
@@ -131,6 +132,7 @@ def make_app(
     return Guard(Starlette(routes=routes, lifespan=lifespan), port, token)
 
 
+@functools.cache
 def _static_files() -> dict[str, bytes]:
     """The pages' own files by name: a fixed list, so no path leads anywhere else."""
     folder = files("headlight.explore") / "static"
