@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/headlight demo
 
 test: $(READY) $(BROWSER) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -25,10 +25,10 @@ from scipy.stats import spearmanr
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
 from headlight.clustering.neighbours import nearest_neighbours
+from headlight.clustering.peers import Clustered, judge_by_peers
 from headlight.clustering.projection import project
 from headlight.clustering.validation import Features
 from headlight.evaluation import metrics
-from headlight.evaluation.peers import Clustered, judge_by_peers
 
 NEIGHBOURS = 15
 SCORES = {

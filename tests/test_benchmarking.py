@@ -18,7 +18,8 @@ from headlight.cli import app
 from headlight.errors import HeadlightError
 from headlight.evaluation.baselines import compare, k_means, umap_k_means
 from headlight.evaluation.datasets.imagenet import TEN
-from headlight.features import EmbedReport
+from headlight.features import EmbedReport, Stored
+from headlight.runs import load_run
 
 HUES = np.random.default_rng(5).integers(40, 216, (10, 3))
 
@@ -116,6 +117,18 @@ def test_other_settings_get_features_of_their_own(cifar10: Path, measured: dict)
     assert set(before) < set(after)
     assert "headlight, paper" not in {row["method"] for row in result["methods"]}
     assert any("paper is left out" in note for note in result["notes"])
+
+
+def test_robust_alone_embeds_views_of_as_many_images_as_it_uses(
+    cifar10: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headlight.benchmarking.views_used", lambda recipe: 16)
+    how: dict = {"views": 1, "recipe": "robust", "seeds": 1, "device": "cpu", "cache": tmp_path}
+    result = benchmark("cifar10", cifar10, **how)
+    assert "augmented views: 1 of 16 images" in about(result)
+    assert result["methods"][0]["acc"]["mean"] > 0.7
+    (train,) = tmp_path.glob("train-*")
+    assert len(load_run(train).features.load()[1].viewed) == 16
 
 
 def test_imagenet10_is_judged_on_the_images_fitted_on(tmp_path: Path) -> None:
@@ -233,14 +246,16 @@ def test_umap_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_compare_judges_new_images_by_the_labeller_and_says_what_a_method_refuses() -> None:
-    features, classes = blobs(80, 1)
+    plain, classes = blobs(80, 1)
+    none = np.empty((len(plain), 0, plain.shape[1]), np.float16)
+    features = Stored(plain, none, np.arange(len(plain)), plain[:, None])
     other, truth = blobs(40, 2)
     told: list[tuple[int, int]] = []
 
-    def refuse(features: np.ndarray, n_clusters: int, seed: int):
+    def refuse(features: Stored, n_clusters: int, seed: int):
         raise ValueError("too few")
 
-    methods = {"k-means": k_means}
+    methods = {"k-means": lambda x, k, seed: k_means(x.plain, k, seed)}
     (new,) = compare(methods, features, other, truth, n_clusters=4, seeds=1)
     (same,) = compare(
         methods, features, None, classes, n_clusters=4, seeds=2, progress=lambda *x: told.append(x)

@@ -23,8 +23,9 @@ from headlight.evaluation.baselines import (
     umap_k_means,
 )
 from headlight.evaluation.datasets import Dataset, find_dataset, open_dataset
-from headlight.features import EmbedReport
+from headlight.features import EmbedReport, Stored
 from headlight.images import ImageSource
+from headlight.pipeline import views_used
 from headlight.runs import Run, embed_run
 from headlight.runs.files import atomic, write_json
 
@@ -63,7 +64,8 @@ def benchmark(
         encoder: its name, or several joined by ``+``.
         views: augmented views of the images fitted on, beside the plain one; those kept for
             testing need none.
-        recipe: ``robust`` or ``paper`` (which needs 1 view or more); None: both.
+        recipe: ``robust`` or ``paper`` (which needs 1 view or more); None: both. ``robust`` alone
+            gets views of as many images as it uses, `paper` of all.
         seeds: how many, from 0 on.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         cache: folder for the features; ``./NAME.benchmark`` if left out.
@@ -74,8 +76,9 @@ def benchmark(
 
     Returns:
         As JSON has it: dataset, title, n_clusters; encoder, weights (SHA-256), engine, views,
-        seeds; images and test_images, how many were used (test_images None: judged on the images
-        fitted on); methods, for each its name and acc, nmi, ari and seconds of a fit as {mean,
+        view_images (how many images have them, about; None: all), seeds; images and test_images,
+        how many were used (test_images None: judged on the images fitted on); methods, for each
+        its name and acc, nmi, ari and seconds of a fit as {mean,
         std, values}, std None with one seed; notes, sentences that belong to the scores; machine,
         versions. The first fit of a method includes imports, and UMAP's compilation.
 
@@ -96,17 +99,18 @@ def benchmark(
     train, test = dataset.splits
     how: dict[str, Any] = {"encoder": encoder, "device": device}
     how |= {"stages": stages, "told": on_embedded}
-    run, features, classes = _embedded(train, folder, "train", views=views, **how)
+    most = views_used(recipe) if recipe else None
+    run, features, classes = _embedded(train, folder, "train", views=views, view_images=most, **how)
     reported: np.ndarray | None = None
     truth = classes
     if test is not None:
-        _, plain, truth = _embedded(test, folder, "test", views=0, **how)
-        reported = plain[:, 0]
+        _, kept, truth = _embedded(test, folder, "test", views=0, view_images=None, **how)
+        reported = kept.plain
 
     methods = {f"headlight, {one}": _headlight(one, run, device) for one in recipes}
-    methods["k-means"] = lambda x, k, seed: k_means(x[:, 0], k, seed)
+    methods["k-means"] = lambda x, k, seed: k_means(x.plain, k, seed)
     if has_umap():
-        methods["UMAP + k-means"] = lambda x, k, seed: umap_k_means(x[:, 0], k, seed)
+        methods["UMAP + k-means"] = lambda x, k, seed: umap_k_means(x.plain, k, seed)
     else:
         notes.append("UMAP + k-means is left out: pip install 'headlight[benchmarks]' adds it.")
     judged = compare(
@@ -127,6 +131,7 @@ def benchmark(
         "weights": settings["weights"],
         "engine": settings["engine"],
         "views": views,
+        "view_images": run.features.settings.view_images,
         "seeds": seeds,
         "images": len(classes),
         "test_images": None if test is None else len(truth),
@@ -148,12 +153,13 @@ def spread(values: dict[str, Any], digits: int = 3) -> str:
 
 def about(result: dict[str, Any]) -> str:
     """One sentence on what the scores are of."""
-    kept = result["test_images"]
+    kept, viewed = result["test_images"], result["view_images"]
     judged = "judged on the same" if kept is None else f"judged on {kept:,} test images"
+    views = f"{result['views']}" + (f" of {viewed:,} images" if viewed else "")
     return (
         f"{result['title']}, K = {result['n_clusters']}: fitted on {result['images']:,} train "
         f"images, {judged}; encoder {result['encoder']}, "
-        f"augmented views: {result['views']}, seeds: {result['seeds']}"
+        f"augmented views: {views}, seeds: {result['seeds']}"
     )
 
 
@@ -177,37 +183,43 @@ def _embedded(
     *,
     encoder: str,
     views: int,
+    view_images: int | None,
     device: str,
     stages: Stages | None,
     told: Callable[[EmbedReport], None] | None,
-) -> tuple[Run, np.ndarray, np.ndarray]:
-    """The run with a source's features; these, (n, 1 + views, dim); and true classes, (n,) str.
+) -> tuple[Run, Stored, np.ndarray]:
+    """The run with a source's features; these; and true classes, (n,) str.
 
     Its folder is named after all that must be the same for features to be used again: other
     settings find, or make, a folder of their own.
     """
     fusion = load_fusion(encoder)
-    same = "\n".join([source.uri, fusion.name, fusion.weights_hash, str(views)])
-    key = hashlib.sha256(same.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     short = re.sub(r"[^A-Za-z0-9@+.-]+", "-", fusion.name)[-60:]
-    path = cache / f"{split}-{short}-{views}-views-{key}.headlight"
+
+    def folder(view_images: int | None) -> Path:
+        same = [source.uri, fusion.name, fusion.weights_hash, str(views)]
+        same += [] if view_images is None else [str(view_images)]
+        key = hashlib.sha256("\n".join(same).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return cache / f"{split}-{short}-{views}-views-{key}.headlight"
+
+    if view_images is not None and (source.count <= view_images or folder(None).exists()):
+        view_images = None  # there are no more, or views of all are there already
+    path = folder(view_images)
     progress = stages("embed") if stages else None
     run, report = embed_run(
-        source, path, encoder=encoder, views=views, device=device, progress=progress
+        source,
+        path,
+        encoder=encoder,
+        views=views,
+        view_images=view_images,
+        device=device,
+        progress=progress,
     )
     if told:
         told(report)
-    paths, features = _features(run)
+    paths, features = run.features.load()
     labels = source.labels() or {}
-    return run, features, np.array([labels[path] for path in paths])
-
-
-def _features(run: Run) -> tuple[list[str], np.ndarray]:
-    """The images of a run and their features, (n, 1 + views, dim) float16."""
-    paths, stored = run.features.load()
-    if stored.whole is None:
-        raise HeadlightError(f"{run.path} holds views of some images only: delete it")
-    return paths.to_pylist(), stored.whole
+    return run, features, np.array([labels[path] for path in paths.to_pylist()])
 
 
 def _headlight(recipe: str, run: Run, device: str) -> Method:
@@ -216,9 +228,10 @@ def _headlight(recipe: str, run: Run, device: str) -> Method:
 
     blocks = run.features.settings.dims or None
 
-    def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+    def fit(features: Stored, n_clusters: int, seed: int) -> Fitted:
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
-        scp.fit(features)
+        X, augmented = features.to_fit()
+        scp.fit(X, augmented=augmented)
         return Fitted(scp.labels_, scp.predict)
 
     return fit

@@ -78,6 +78,8 @@ def show_run(terminal: Terminal, run: Run) -> None:
     terminal.table(table)
     if len(rows) > SHOWN:
         terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
+    for name in run.info["fit"].get("encoders_left_out", []):
+        terminal.say(f"{name} tells less than the best encoder and was left out of the clustering")
     page = (run.path / "report.html").resolve()
     found = ""
     if run.info["fit"]["asked"] == "auto":

@@ -16,7 +16,7 @@ from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
 
 if TYPE_CHECKING:
-    from headlight.evaluation.peers import Clustered
+    from headlight.clustering.peers import Clustered
 
 NEIGHBOURS = 15
 VIEWS = 2
@@ -108,7 +108,7 @@ def rank_encoders(
             f"-k {k}: give 2 clusters or more, and fewer than {len(common)} images"
         )
     clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
-    from headlight.evaluation.peers import judge_by_peers
+    from headlight.clustering.peers import judge_by_peers
 
     scores = judge_by_peers(clustered, k).tolist() if len(found) > 1 else [None]
     ranked = [
@@ -165,9 +165,9 @@ def _count(X: np.ndarray) -> int:
 def _clustered(X: np.ndarray, n_clusters: int) -> tuple[Clustered, float]:
     from headlight.clustering import SCP
     from headlight.clustering.neighbours import nearest_neighbours
+    from headlight.clustering.peers import Clustered
     from headlight.clustering.projection import project
     from headlight.clustering.validation import Features
-    from headlight.evaluation.peers import Clustered
 
     scp = SCP(n_clusters, random_state=0).fit(X)
     points = project(Features(X[:, 0]), scp.projection_)[:, 0]

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
+from headlight.clustering.blocks import fit_joint_projection, worth_using
 from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.centres import centres_of
 from headlight.clustering.display import scp_html
@@ -24,7 +25,7 @@ from headlight.clustering.heads import Heads, MLPHead
 from headlight.clustering.hierarchy import cut, merge_hierarchy
 from headlight.clustering.learning import Learned, learn
 from headlight.clustering.number import count_clusters
-from headlight.clustering.projection import fit_projection, project
+from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES
 from headlight.clustering.resampling import resampled_partitions
@@ -61,7 +62,8 @@ class SCP(ClusterMixin, BaseEstimator):
         n_heads: heads to train and choose from ("paper" trains one).
         n_components: directions to project onto, at most. "paper" uses them for outliers only.
         blocks: lengths of the parts of a row that come from different encoders, adding up to dim;
-            each is scaled to the same variance. None: one encoder.
+            each is scaled to the same variance, and "robust" leaves out those that are clearly
+            worse than the best (`blocks_used_`). None: one encoder.
         n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
             fewer on little data, half the mean size of a cluster at most.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
@@ -91,6 +93,7 @@ class SCP(ClusterMixin, BaseEstimator):
             projected space.
         n_features_in_: int, dim. n_iter_: int, training steps done.
         projection_: `Projection`. head_: the chosen head.
+        blocks_used_: bool (n_blocks,); only where blocks are given.
 
     Raises:
         ValueError: a parameter outside its range, or input that can't be clustered; the sentence
@@ -206,7 +209,7 @@ class SCP(ClusterMixin, BaseEstimator):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )
-        self.projection_ = fit_projection(features, self.n_components, self.blocks)
+        self.projection_ = self._projected(features)
         graph = Graph.of(project(features, self.projection_, rows), self.n_neighbors)
         spectrum = Spectrum(graph)
         if self.n_clusters == "auto":
@@ -238,6 +241,17 @@ class SCP(ClusterMixin, BaseEstimator):
 
         self._describe(features, rows, graph, learned)
         return self
+
+    def _projected(self, features: Features) -> Projection:
+        """The projection; of several encoders, of those worth using."""
+        if self.blocks is None:
+            return fit_projection(features, self.n_components)
+        blocks = [int(width) for width in self.blocks]
+        self.blocks_used_ = np.ones(len(blocks), dtype=bool)
+        if RECIPES[self.recipe].head != "mlp":  # which reads features as they are
+            k = None if self.n_clusters == "auto" else int(self.n_clusters)
+            self.blocks_used_ = worth_using(features, blocks, self.n_components, k)
+        return fit_joint_projection(features, self.n_components, blocks, self.blocks_used_)
 
     def merged(self, n_clusters: int) -> np.ndarray:
         """Which of fewer clusters each cluster belongs to, by `clusters_hierarchy_`.

@@ -22,7 +22,20 @@ SEEDS = 2**31 - 1
 
 
 def starting_centres(spectrum: Spectrum, n_clusters: int, n_starts: int, seed: int) -> torch.Tensor:
-    """Centres of different partitions of the rows, as the first weights of as many heads.
+    """Centres of `starting_partitions`, as the first weights of as many heads.
+
+    Returns:
+        float32 (n_starts, n_clusters, dim), each of length 1.
+    """
+    rows = spectrum.graph.rows[:, 0]
+    partitions = starting_partitions(spectrum, n_clusters, n_starts, seed)
+    return torch.stack([centres_of(rows, labels, n_clusters) for labels in partitions])
+
+
+def starting_partitions(
+    spectrum: Spectrum, n_clusters: int, n_starts: int, seed: int
+) -> list[np.ndarray]:
+    """Different partitions of the rows, best first.
 
     Each partition begins with many more groups than clusters, of k-means in the graph's leading
     eigenvectors, which are then merged to what explains the graph best (`merge_groups`). Of
@@ -35,9 +48,9 @@ def starting_centres(spectrum: Spectrum, n_clusters: int, n_starts: int, seed: i
         seed: of k-means.
 
     Returns:
-        float32 (n_starts, n_clusters, dim), each of length 1.
+        For each its labels, int64 (n,), 0 to n_clusters − 1.
     """
-    graph, near = spectrum.graph, spectrum.graph.near(n_clusters)
+    near = spectrum.graph.near(n_clusters)
     vectors = spectrum.leading(min(n_clusters, MOST_VECTORS))[1]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     points = np.ascontiguousarray(unit, dtype=np.float32)
@@ -47,8 +60,7 @@ def starting_centres(spectrum: Spectrum, n_clusters: int, n_starts: int, seed: i
         labels = _partition(points, near, n_clusters, one)
         information = graph_information(edge_shares(labels, near, n_clusters))
         found.append((-information, len(found), labels))
-    rows = graph.rows[:, 0]
-    return torch.stack([centres_of(rows, one, n_clusters) for *_, one in sorted(found)[:n_starts]])
+    return [labels for *_, labels in sorted(found)[:n_starts]]
 
 
 def _partition(points: np.ndarray, near: torch.Tensor, n_clusters: int, seed: int) -> np.ndarray:

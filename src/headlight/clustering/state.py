@@ -41,6 +41,8 @@ def to_state(scp: Any) -> State:
         "losses_": [float(loss) for loss in scp.losses_],
         "head_scores_": [float(score) for score in scp.head_scores_],
     }
+    if scp.blocks is not None:
+        fitted["blocks_used_"] = scp.blocks_used_.tolist()
     return {n: t.copy() for n, t in tensors.items()}, {"parameters": plain, "fitted": fitted}
 
 
@@ -49,6 +51,8 @@ def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) 
     fitted = dict(metadata["fitted"])
     for name in ("losses_", "head_scores_"):
         setattr(scp, name, np.array(fitted.pop(name), dtype=np.float32))
+    if "blocks_used_" in fitted:
+        scp.blocks_used_ = np.array(fitted.pop("blocks_used_"), dtype=bool)
     for name, value in fitted.items():
         setattr(scp, name, value)
     tensors = dict(tensors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Features:
         # Which rows have views, and where these are in what holds them; None: all, in `array`.
         self._viewed: np.ndarray | None = None
         self._others: Any = None
+        self._columns: np.ndarray | None = None
         if augmented is not None:
             self._augment(*augmented)
 
@@ -83,6 +85,12 @@ class Features:
             kept = viewed[sample(len(viewed), most)]
             self._only(kept, kept if self._others is None else self._place[kept])
 
+    def columns(self, columns: np.ndarray) -> Features:
+        """The same rows with some of their features only, int64 (columns,); nothing is copied."""
+        part = copy(self)
+        part._columns, part.dim = columns, len(columns)
+        return part
+
     def has_views(self, index: np.ndarray) -> np.ndarray:
         """Which of the rows `index`, int64 (rows,), have all views: bool (rows,)."""
         if self._viewed is None:
@@ -111,6 +119,10 @@ class Features:
             index: slice, or integers (rows,), array or tensor.
             view: integer, or integers (rows,); ignored where X has one view.
         """
+        rows = self._rows(index, view)
+        return rows if self._columns is None else rows[:, self._columns]
+
+    def _rows(self, index: Any, view: Any) -> torch.Tensor:
         if self._viewed is not None and np.asarray(view).any():
             index = np.arange(self.n)[index] if isinstance(index, slice) else np.asarray(index)
             view = np.where(self._place[index] >= 0, np.asarray(view), 0)

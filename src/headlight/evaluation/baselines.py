@@ -14,6 +14,7 @@ import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.evaluation.metrics import score
+from headlight.features import Stored
 
 SCORES = ("acc", "nmi", "ari")
 N_COMPONENTS = 200
@@ -37,13 +38,13 @@ class Fitted:
     label: Labeller
 
 
-Method = Callable[[np.ndarray, int, int], Fitted]
-"""Called with features (n, 1 + views, dim), number of clusters, seed."""
+Method = Callable[[Stored, int, int], Fitted]
+"""Called with features of n images, number of clusters, seed."""
 
 
 def compare(
     methods: dict[str, Method],
-    features: np.ndarray,
+    features: Stored,
     reported: np.ndarray | None,
     truth: np.ndarray,
     *,
@@ -55,7 +56,7 @@ def compare(
 
     Arguments:
         methods: by name.
-        features: (n, 1 + views, dim), fitted on.
+        features: of n images, fitted on.
         reported: (m, dim), judged on; None: what was fitted on, m = n.
         truth: (m,) true classes.
         n_clusters: K.

@@ -75,6 +75,7 @@ def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("Source", info["source"]["uri"]),
         ("Encoder", f"{encoder['encoder']}, {encoder['dim']} features an image"),
+        *[("Left out", name) for name in fit.get("encoders_left_out", [])],
         ("Weights, hash", encoder["weights"]),
         ("Engine", encoder["engine"]),
         ("Augmented views", str(encoder["views"])),

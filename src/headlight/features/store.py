@@ -89,6 +89,12 @@ class Stored:
     viewed: np.ndarray
     whole: np.ndarray | None
 
+    def to_fit(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
+        """`SCP.fit`'s ``X`` and ``augmented``."""
+        if self.whole is None:
+            return self.plain, (self.viewed, self.augmented)
+        return self.whole, None
+
 
 class FeatureStore:
     """Features on disk. Appends commit whole or not at all; a kill loses none that returned.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
+import numpy as np
+
 from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.runs.describe import assignments_table, clusters_table
@@ -69,11 +71,8 @@ def fit_run(
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         started = time.perf_counter()
         try:
-            if stored.whole is None:
-                augmented = stored.viewed, stored.augmented
-                scp.fit(features, augmented=augmented, progress=progress)
-            else:
-                scp.fit(stored.whole, progress=progress)
+            X, augmented = stored.to_fit()
+            scp.fit(X, augmented=augmented, progress=progress)
         except ValueError as error:
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
@@ -92,6 +91,10 @@ def fit_run(
         info = load_run(run.path).info
         info["fit"] = {"id": fit, "images": len(features), "loss": float(scp.loss_), **settings}
         info["fit"]["n_clusters"] = scp.n_clusters_
+        if blocks:
+            names = _parts(store.settings.encoder, len(blocks))
+            left_out = [names[i] for i in np.flatnonzero(~scp.blocks_used_)]
+            info["fit"]["encoders_left_out"] = left_out
         if n_clusters == "auto":
             count = scp.n_clusters_count_
             info["fit"]["n_clusters_range"] = [count.low, count.high]
@@ -105,6 +108,12 @@ def fit_run(
         }
         write_json(run.path / "run.json", info)  # last: from here on the new fit counts
     return load_run(run.path)
+
+
+def _parts(encoder: str, count: int) -> list[str]:
+    """The names of fused encoders; their numbers, where a file's name has a ``+`` in it."""
+    names = encoder.split("+")
+    return names if len(names) == count else [f"encoder {i + 1}" for i in range(count)]
 
 
 def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
