@@ -15,61 +15,75 @@ from headlight.clustering.spectrum import SAMPLE, Spectrum
 from headlight.clustering.starts import starting_partitions
 from headlight.clustering.validation import Features
 
-# A block is used if the best one loses at least so much of its graph, compared with what it loses
-# of the best one's. Found on digits, CIFAR-10 and Caltech-101 (docs/research-notes.md).
+# All blocks are used where together they explain so much more of all graphs than the best alone.
+GAIN = 0.01
+# Else a block is used if the best one loses at least so much of its graph, compared with what it
+# loses of the best one's. Both found on digits, CIFAR-10, Caltech-101 (docs/research-notes.md).
 EVEN = 0.8
 
 
-def worth_using(
-    features: Features, blocks: Sequence[int], n_components: int, n_clusters: int | None
-) -> np.ndarray:
-    """Which encoders' features to use together: bool (m,), at least one of them True.
+def fit_joint_projection(
+    features: Features, n_components: int, blocks: Sequence[int], n_clusters: int | None
+) -> tuple[Projection, np.ndarray]:
+    """`fit_projection` of the encoders' features that are worth using together.
 
-    Each block is clustered alone, and explains some share of the others' graphs (`peers`). Of two
-    encoders the better one finds more of the other's groups than the other way round. One that is
-    clearly worse than the best spoils what they find together and is left out.
+    Each block is clustered alone, and all together, and each clustering explains some share of
+    the blocks' graphs (`peers`). Where all together clearly explain more, all are used. Else, of
+    two encoders the better one finds more of the other's groups than the other way round: one
+    that is clearly worse than the best spoils what they find together, and is left out.
 
     Arguments:
         features: n rows, of which at most 20,000 are looked at.
+        n_components: at most this many directions.
         blocks: lengths of the m parts of a row that come from different encoders.
-        n_components: directions to project each onto, at most.
         n_clusters: K; None: the median of what each block shows.
+
+    Returns:
+        The projection, in which blocks left out count as zero; which were used, bool (m,).
     """
-    rows = features.sample(SAMPLE)
-    spectra = []
-    for columns in np.split(np.arange(features.dim), np.cumsum(blocks)[:-1]):
-        part = features.columns(columns)
-        points = project(part, fit_projection(part, n_components), rows)[:, :1]
-        spectra.append(Spectrum(Graph.of(points)))
+    together = fit_projection(features, n_components, blocks)
+    parts = [
+        features.columns(columns)
+        for columns in np.split(np.arange(features.dim), np.cumsum(blocks)[:-1])
+    ]
+    spectra = [_spectrum(part, fit_projection(part, n_components)) for part in parts]
     k = n_clusters or int(np.median([count_clusters(one).n_clusters for one in spectra]))
-    lost = 1 - shares_explained(
+    spectra.append(_spectrum(features, together))
+    shares = shares_explained(
         [
             Clustered(starting_partitions(one, k, 1, seed=0)[0], one.graph.near(k))
             for one in spectra
         ],
         k,
-    )
-    best = int(lost.sum(axis=1).argmin())
-    used = lost[best] >= EVEN * lost[:, best]
-    used[best] = True
-    return used
-
-
-def fit_joint_projection(
-    features: Features, n_components: int, blocks: Sequence[int], used: np.ndarray
-) -> Projection:
-    """`fit_projection` of the blocks used; those left out count as zero.
-
-    Arguments:
-        features: n rows.
-        n_components: at most this many.
-        blocks: lengths of the m parts of a row that come from different encoders.
-        used: bool (m,).
-    """
+    )[:, :-1]
+    used = _worth_using(shares[:-1], shares[-1])
+    if used.all():
+        return together, used
     columns = np.flatnonzero(np.repeat(used, blocks))
     kept = [width for width, one in zip(blocks, used, strict=True) if one]
     fitted = fit_projection(features.columns(columns), n_components, kept)
     mean = torch.zeros(features.dim)
     components = torch.zeros(features.dim, fitted.components.shape[1])
     mean[columns], components[columns] = fitted.mean, fitted.components
-    return Projection(mean, components)
+    return Projection(mean, components), used
+
+
+def _spectrum(features: Features, projection: Projection) -> Spectrum:
+    rows = features.sample(SAMPLE)
+    return Spectrum(Graph.of(project(features, projection, rows)[:, :1]))
+
+
+def _worth_using(alone: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """bool (m,), at least one True.
+
+    Arguments:
+        alone: (m, m), shares of the blocks' graphs that the clustering of each explains.
+        together: (m,), that the clustering of all explains.
+    """
+    lost = 1 - alone
+    best = int(lost.sum(axis=1).argmin())
+    if lost[best].mean() - (1 - together).mean() >= GAIN:
+        return np.ones(len(alone), dtype=bool)
+    used = lost[best] >= EVEN * lost[:, best]
+    used[best] = True
+    return used

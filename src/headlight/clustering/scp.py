@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names, check_is_fitted
 
-from headlight.clustering.blocks import fit_joint_projection, worth_using
+from headlight.clustering.blocks import fit_joint_projection
 from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.centres import centres_of
 from headlight.clustering.display import scp_html
@@ -62,8 +62,8 @@ class SCP(ClusterMixin, BaseEstimator):
         n_heads: heads to train and choose from ("paper" trains one).
         n_components: directions to project onto, at most. "paper" uses them for outliers only.
         blocks: lengths of the parts of a row that come from different encoders, adding up to dim;
-            each is scaled to the same variance, and "robust" leaves out those that are clearly
-            worse than the best (`blocks_used_`). None: one encoder.
+            each is scaled to the same variance, and "robust" leaves out those that spoil what the
+            best one shows (`blocks_used_`). None: one encoder.
         n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
             fewer on little data, half the mean size of a cluster at most.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
@@ -247,11 +247,13 @@ class SCP(ClusterMixin, BaseEstimator):
         if self.blocks is None:
             return fit_projection(features, self.n_components)
         blocks = [int(width) for width in self.blocks]
-        self.blocks_used_ = np.ones(len(blocks), dtype=bool)
-        if RECIPES[self.recipe].head != "mlp":  # which reads features as they are
-            k = None if self.n_clusters == "auto" else int(self.n_clusters)
-            self.blocks_used_ = worth_using(features, blocks, self.n_components, k)
-        return fit_joint_projection(features, self.n_components, blocks, self.blocks_used_)
+        if RECIPES[self.recipe].head == "mlp":  # which reads features as they are
+            self.blocks_used_ = np.ones(len(blocks), dtype=bool)
+            return fit_projection(features, self.n_components, blocks)
+        k = None if self.n_clusters == "auto" else int(self.n_clusters)
+        projection, used = fit_joint_projection(features, self.n_components, blocks, k)
+        self.blocks_used_ = used
+        return projection
 
     def merged(self, n_clusters: int) -> np.ndarray:
         """Which of fewer clusters each cluster belongs to, by `clusters_hierarchy_`.
