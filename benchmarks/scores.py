@@ -37,8 +37,8 @@ SCORES = {
     "confidence": "mean largest probability, not calibrated",
     "views": "share of images whose augmented view falls in the cluster of the plain one, on the "
     "variant's own features",
-    "peers": "I / H^0.6 of the same clusters, mean over the neighbour graphs of all *other* "
-    "variants",
+    "peers": "I / H^0.6 of the same clusters on the neighbour graph of every *other* variant, as a "
+    "share of what that one's own clusters reach; the mean",
 }
 
 
