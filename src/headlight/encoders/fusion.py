@@ -77,9 +77,17 @@ def load_fusion(spec: str) -> Fusion:
 
 def _split(spec: str) -> list[str]:
     """At every ``+`` that is no part of the name of a file or folder that exists."""
-    if Path(spec.partition(":")[2]).exists() and ":" in spec:
-        return [spec]
-    return spec.split("+")
+    words, found = spec.split("+"), []
+    while words:
+        taken = next((n for n in range(len(words), 1, -1) if _is_file("+".join(words[:n]))), 1)
+        found.append("+".join(words[:taken]))
+        words = words[taken:]
+    return found
+
+
+def _is_file(one: str) -> bool:
+    kind, colon, path = one.partition(":")
+    return bool(colon) and "+" not in kind and Path(path).exists()
 
 
 def engine_name(engines: Sequence[Engine]) -> str:

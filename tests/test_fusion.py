@@ -1,0 +1,72 @@
+"""Several encoders in one run, from images to clusters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from headlight.encoders import load_encoder, load_fusion
+from headlight.evaluation import score
+from headlight.pipeline import cluster
+from headlight.printing import show_run
+from headlight.runs import load_run
+from headlight.terminal import Terminal
+
+transformers = pytest.importorskip("transformers", reason="needs pip install 'headlight[hub]'")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny DINOv2 of random weights: what it sees tells little of what an image shows."""
+    torch.manual_seed(0)
+    config = transformers.Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, patch_size=14, image_size=70
+    )
+    folder = tmp_path_factory.mktemp("dinov2")
+    transformers.Dinov2Model(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_poor_encoder_beside_a_good_one_does_no_harm(checkpoint: Path, tmp_path: Path) -> None:
+    """Real digits, whose true classes are known."""
+    names = ["lite0@64", f"hf:{checkpoint}"]
+    how: dict = {"views": 1, "device": "cpu"}
+    alone, both = (
+        cluster("digits", 10, encoder=name, out=tmp_path / f"{i}", **how)
+        for i, name in enumerate([names[0], "+".join(names)])
+    )
+
+    def acc(run) -> float:
+        labels = run.source.labels()
+        truth = [labels[path] for path in run.assignments["path"].to_pylist()]
+        return score(truth, run.assignments["cluster"].to_numpy())["acc"]
+
+    assert acc(both) > acc(alone) - 0.03 > 0.7
+    dims = [load_encoder(name).dim for name in names]
+    assert list(both.features.settings.dims) == dims
+    assert both.model.n_features_in_ == sum(dims)
+    assert set(both.info["fit"]["encoders_left_out"]) <= set(
+        both.info["encoder"]["encoder"].split("+")
+    )
+
+
+@pytest.mark.parametrize("form", ["lite0@64+{0}", "{0}+lite0@64", "lite0@64+{0}+lite0"])
+def test_a_plus_in_the_name_of_a_folder_joins_no_encoders(
+    form: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "a+b")
+    parts = load_fusion(form.format(f"hf:{folder}")).parts
+    assert sorted(part.dim for part in parts) == [32, *[1280] * (len(parts) - 1)]
+    assert len(parts) == 1 + form.count("lite0")
+
+
+def test_an_encoder_left_out_is_named(fitted_copy: Path, capsys: pytest.CaptureFixture) -> None:
+    info = json.loads((fitted_copy / "run.json").read_text())
+    info["fit"]["encoders_left_out"] = ["lite0@32"]
+    (fitted_copy / "run.json").write_text(json.dumps(info))
+    show_run(Terminal(quiet=False, as_json=False), load_run(fitted_copy))
+    assert "lite0@32 tells less than the best encoder and was left out" in capsys.readouterr().err
