@@ -128,7 +128,8 @@ def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
     else:
         terminal.result(
             "score: how well each encoder's clusters explain which images are neighbours for the "
-            f"others; labels were not used. Go on with: --encoder {ranked[0].encoder}"
+            "others (1: as theirs do); labels were not used. Go on with: "
+            f"--encoder {ranked[0].encoder}"
         )
 
 

@@ -30,7 +30,7 @@ class Ranked:
 
     Arguments:
         encoder: its name.
-        score: label-free, higher is better (`judge_by_peers`); None where it is the only one.
+        score: label-free, 0 to 1, 1 the best (`judge_by_peers`); None where it is the only one.
         n_clusters: clusters its own features show.
         confidence: mean calibrated confidence of its clustering.
         images_per_second: embedding, plain and augmented views, counted by image.
