@@ -38,7 +38,8 @@ def plot(rows: list[Row], out: Path) -> list[Path]:
     if not panels:
         return []
     methods = sorted({row["method"] for row in good})
-    colours = pyplot.get_cmap("tab20").colors
+    pairs = pyplot.get_cmap("tab20").colors  # each dark, then pale
+    colours = (*pairs[::2], *pairs[1::2])
     figure, axes = pyplot.subplots(
         len(panels), 2, figsize=(11, 3.4 * len(panels)), squeeze=False, layout="constrained"
     )
