@@ -65,7 +65,7 @@ def benchmark(
         views: augmented views of the images fitted on, beside the plain one; those kept for
             testing need none.
         recipe: ``robust`` or ``paper`` (which needs 1 view or more); None: both. ``robust`` alone
-            gets views of as many images as it uses, `paper` of all.
+            gets views of as many images as it uses, ``paper`` of all.
         seeds: how many, from 0 on.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         cache: folder for the features; ``./NAME.benchmark`` if left out.
@@ -78,9 +78,9 @@ def benchmark(
         As JSON has it: dataset, title, n_clusters; encoder, weights (SHA-256), engine, views,
         view_images (how many images have them, about; None: all), seeds; images and test_images,
         how many were used (test_images None: judged on the images fitted on); methods, for each
-        its name and acc, nmi, ari and seconds of a fit as {mean,
-        std, values}, std None with one seed; notes, sentences that belong to the scores; machine,
-        versions. The first fit of a method includes imports, and UMAP's compilation.
+        its name and acc, nmi, ari and seconds of a fit as {mean, std, values}, std None with one
+        seed; notes, sentences that belong to the scores; machine, versions. The first fit of a
+        method includes imports, and UMAP's compilation.
 
     Raises:
         HeadlightError: an unknown data set, files that are missing or damaged, or settings that

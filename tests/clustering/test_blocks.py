@@ -37,6 +37,8 @@ def test_an_encoder_clearly_worse_than_the_best_is_left_out() -> None:
     alone = SCP(GROUPS, random_state=0).fit(X[:, :, : blocks[0]])
     assert adjusted_rand_score(fused.labels_, alone.labels_) == 1
     assert np.array_equal(fused.predict(X[:, 0]), fused.labels_)
+    # Near-duplicates are compared in all features, centred by it.
+    assert np.allclose(fused.projection_.mean, X[:, 0].mean(axis=0), atol=1e-3)
 
 
 def test_encoders_of_like_quality_gain_from_each_other() -> None:

@@ -39,7 +39,11 @@ def fit_joint_projection(
         n_clusters: K; None: the median of what each block shows.
 
     Returns:
-        The projection, in which blocks left out count as zero; which were used, bool (m,).
+        The projection, in which blocks left out count as zero (its mean is of all); which were
+        used, bool (m,).
+
+    Raises:
+        ValueError: see `fit_projection`.
     """
     together = fit_projection(features, n_components, blocks)
     parts = [
@@ -62,10 +66,9 @@ def fit_joint_projection(
     columns = np.flatnonzero(np.repeat(used, blocks))
     kept = [width for width, one in zip(blocks, used, strict=True) if one]
     fitted = fit_projection(features.columns(columns), n_components, kept)
-    mean = torch.zeros(features.dim)
     components = torch.zeros(features.dim, fitted.components.shape[1])
-    mean[columns], components[columns] = fitted.mean, fitted.components
-    return Projection(mean, components), used
+    components[columns] = fitted.components
+    return Projection(together.mean, components), used
 
 
 def _spectrum(features: Features, projection: Projection) -> Spectrum:

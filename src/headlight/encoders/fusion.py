@@ -66,7 +66,7 @@ def load_fusion(spec: str) -> Fusion:
     Raises:
         HeadlightError: one of them can't be had, or is named twice.
     """
-    specs = [one.strip() for one in _split(spec)]
+    specs = [one.strip() for one in part_names(spec)]
     parts = tuple(load_encoder(one) for one in specs)
     names = [part.name for part in parts]
     for name in names:
@@ -75,8 +75,9 @@ def load_fusion(spec: str) -> Fusion:
     return Fusion(parts)
 
 
-def _split(spec: str) -> list[str]:
-    """At every ``+`` that is no part of the name of a file or folder that exists."""
+def part_names(spec: str) -> list[str]:
+    """The encoders in a specification, which is split at every ``+`` that is no part of the name
+    of a file or folder that exists."""
     words, found = spec.split("+"), []
     while words:
         taken = next((n for n in range(len(words), 1, -1) if _is_file("+".join(words[:n]))), 1)

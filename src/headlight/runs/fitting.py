@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.runs.describe import assignments_table, clusters_table
@@ -92,7 +93,7 @@ def fit_run(
         info["fit"] = {"id": fit, "images": len(features), "loss": float(scp.loss_), **settings}
         info["fit"]["n_clusters"] = scp.n_clusters_
         if blocks:
-            names = _parts(store.settings.encoder, len(blocks))
+            names = part_names(store.settings.encoder)
             left_out = [names[i] for i in np.flatnonzero(~scp.blocks_used_)]
             info["fit"]["encoders_left_out"] = left_out
         if n_clusters == "auto":
@@ -108,12 +109,6 @@ def fit_run(
         }
         write_json(run.path / "run.json", info)  # last: from here on the new fit counts
     return load_run(run.path)
-
-
-def _parts(encoder: str, count: int) -> list[str]:
-    """The names of fused encoders; their numbers, where a file's name has a ``+`` in it."""
-    names = encoder.split("+")
-    return names if len(names) == count else [f"encoder {i + 1}" for i in range(count)]
 
 
 def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
