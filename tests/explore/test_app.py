@@ -41,7 +41,11 @@ class Tab:
     def open(self, address: str | None = None) -> None:
         self.page.goto(address or self.server.address)
         self.page.wait_for_selector("body[data-ready]")
-        self.until("document.querySelector('#grid').dataset.version !== undefined")
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Waits until the images shown are those of the view named at the head."""
+        self.until("document.querySelector('#grid').getAttribute('aria-busy') === 'false'")
 
     def until(self, expression: str) -> None:
         """Waits for a JavaScript expression; the page's policy forbids the browser's own way."""
@@ -70,13 +74,14 @@ class Tab:
     def go(self, name: str) -> None:
         self.page.locator("#clusters [data-cluster]", has_text=name).first.click()
         self.until(f"document.querySelector('#name').textContent === {name!r}")
-        self.page.wait_for_timeout(150)
+        self.loaded()
 
     def tile(self, place: int) -> Any:
         return self.page.locator(f"#tile-{place}")
 
     def tiles(self) -> list[str]:
         """File names of the tiles, in order."""
+        self.loaded()
         self.until("[...document.querySelectorAll('.tile')].every(t => t.title)")
         return self.page.eval_on_selector_all(
             ".tile",
@@ -284,6 +289,37 @@ def test_keyboard_alone_selects_and_opens(server: Server, open_tab: Callable[...
     assert "Keyboard shortcuts" in tab.page.inner_text("dialog")
 
 
+def test_images_of_the_view_before_cannot_be_taken_for_those_that_are_coming(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.tile(2).click()
+    tab.press("o")
+    tab.page.wait_for_selector("[data-view=outliers]")
+    tab.press("Escape")
+    held: list[Any] = []
+    tab.page.route("**/api/rows?**", lambda route: held.append(route))
+    tab.page.click("[data-view=outliers]")
+    tab.until("document.querySelector('#name').textContent === 'Outliers'")
+    tab.page.wait_for_timeout(100)
+    assert [r.request.url.rsplit("&", 1)[1] for r in held] == ["outliers"]
+    assert tab.page.inner_text("#about") == ""
+    tab.press("Control+a")
+    box = tab.tile(1).bounding_box()
+    tab.page.mouse.click(box["x"] + 20, box["y"] + 20)
+    assert tab.page.locator("#selection").is_hidden()
+    held[0].continue_()
+    tab.loaded()
+    assert tab.tiles() == ["cats2.jpg"]
+    assert tab.page.inner_text("#about").startswith("1 image ")
+    tab.page.click("[data-view=all]")
+    tab.until("document.querySelector('#name').textContent === 'All images'")
+    tab.page.wait_for_timeout(100)
+    held[1].abort()
+    tab.loaded()
+    assert "answer" in tab.page.inner_text("#empty")
+
+
 def test_search_by_file_name_and_order(server: Server, open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(server)
     tab.press("/")
@@ -294,7 +330,6 @@ def test_search_by_file_name_and_order(server: Server, open_tab: Callable[..., T
     tab.page.fill("#search", "")
     tab.go("cats")
     tab.page.select_option("#order", "uncertain")
-    tab.page.wait_for_timeout(400)
     assert tab.tiles() == [f"cats{i}.jpg" for i in range(7, -1, -1)]
 
 
@@ -389,7 +424,6 @@ def test_split_more_like_this_and_typical_work_on_features(
     tab.press("u")
     tab.until("document.querySelectorAll('[data-cluster]').length === 3")
     tab.page.select_option("#order", "typical")
-    tab.page.wait_for_timeout(400)
     assert {path.split("/")[0] for path in tab.tiles()} == kinds
     tab.tile(0).click()
     kind = tab.tiles()[0].split("/")[0]

@@ -17,6 +17,7 @@ let columns = 1;
 let side = 120;
 let cursor = -1; // place of the tile that the keyboard is at
 let asked = 0;
+let stale = true; // the rows are still those of the view before
 const tiles = new Map(); // place → tile
 const spare = [];
 const facts = new Map(); // row → what the server says of it
@@ -24,44 +25,50 @@ let factsTimer = 0;
 
 export const grid = {
   get rows() {
-    return rows;
+    return stale ? new Int32Array(0) : rows;
   },
   get cursorRow() {
-    return cursor >= 0 ? rows[cursor] : undefined;
+    return cursor >= 0 && !stale ? rows[cursor] : undefined;
   },
 
   /** Fetches the rows of the view and shows them; from the top, unless `stay`. */
   async load(stay = false) {
     const mine = ++asked;
-    let found;
+    stale ||= !stay;
+    element.setAttribute("aria-busy", "true");
+    element.classList.toggle("stale", stale);
+    let found = new Int32Array(0);
+    let problem = "";
     try {
       found = await rowsOf(store.view);
     } catch (error) {
-      say(error.message, true);
-      return;
+      problem = error.message;
+      say(problem, true);
     }
     if (mine !== asked) return; // another view was asked for meanwhile
-    rows = found;
+    if (!problem || stale) rows = found; // images of another view never stay under this one's name
     facts.clear();
-    if (!stay) {
+    if (stale) {
       element.scrollTop = 0;
       cursor = -1;
       selection.anchor = null;
     }
+    stale = false;
     cursor = Math.min(cursor, rows.length - 1);
     const empty = byId("empty");
     empty.hidden = rows.length > 0;
-    empty.textContent = rows.length ? "" : emptyText(store.view);
+    empty.textContent = rows.length ? "" : problem || emptyText(store.view);
     layOut();
     for (const tile of tiles.values()) describe(tile);
-    element.dataset.version = store.state.version;
+    element.setAttribute("aria-busy", "false");
+    element.classList.remove("stale");
     element.dispatchEvent(new CustomEvent("loaded"));
   },
 
   layOut: () => layOut(),
 
   moveCursor(step, extend) {
-    if (!rows.length) return;
+    if (!rows.length || stale) return;
     const to = Math.max(0, Math.min(rows.length - 1, cursor < 0 ? 0 : cursor + step));
     if (extend && selection.anchor === null && cursor >= 0) selection.anchor = rows[cursor];
     cursor = to;
@@ -70,7 +77,7 @@ export const grid = {
     draw();
   },
   toggleCursor() {
-    if (cursor >= 0) selection.click(rows, rows[cursor], { ctrl: true });
+    if (cursor >= 0 && !stale) selection.click(rows, rows[cursor], { ctrl: true });
   },
   get columns() {
     return columns;
@@ -221,13 +228,13 @@ new ResizeObserver(() => layOut()).observe(element);
 
 /** What the head of the page says of the view. */
 export function aboutView(view) {
-  const n = rows.length;
+  const images = (words) => (stale ? "" : `${count(rows.length)}${words}`);
   if (view.kind === "cluster") {
     const cluster = store.current;
     return [cluster.name, `${count(cluster.size)} · mean confidence ${percent(cluster.confidence)}${cluster.done ? " · done" : ""}`];
   }
-  if (view.kind === "search") return [`“${view.text}”`, `${count(n)} with this in the file name`];
-  if (view.kind === "outliers") return ["Outliers", `${count(n)} marked as belonging nowhere`];
-  if (view.kind === "rows") return [view.title, count(n)];
-  return ["All images", count(n)];
+  if (view.kind === "search") return [`“${view.text}”`, images(" with this in the file name")];
+  if (view.kind === "outliers") return ["Outliers", images(" marked as belonging nowhere")];
+  if (view.kind === "rows") return [view.title, images("")];
+  return ["All images", images("")];
 }
