@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Tab:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page = context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -49,11 +50,15 @@ class Tab:
 
     def until(self, expression: str) -> None:
         """Waits for a JavaScript expression; the page's policy forbids the browser's own way."""
-        for _ in range(200):
-            if self.page.evaluate(expression):
-                return
+        if not self.in_time(lambda: self.page.evaluate(expression)):
+            raise AssertionError(f"never true: {expression}")
+
+    def in_time(self, true: Callable[[], bool]) -> bool:
+        """Far longer than it takes: the machine may be busy with other tests."""
+        deadline = time.monotonic() + 60
+        while not (found := true()) and time.monotonic() < deadline:
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"never true: {expression}")
+        return found
 
     def clusters(self) -> dict[str, int]:
         """Name → size, as the sidebar says."""
@@ -65,10 +70,7 @@ class Tab:
         return dict(found)
 
     def wait_for(self, clusters: dict[str, int]) -> None:
-        for _ in range(100):
-            if self.clusters() == clusters:
-                return
-            self.page.wait_for_timeout(100)
+        self.in_time(lambda: self.clusters() == clusters)
         assert self.clusters() == clusters
 
     def go(self, name: str) -> None:
@@ -298,7 +300,11 @@ def test_images_of_the_view_before_cannot_be_taken_for_those_that_are_coming(
     tab.page.wait_for_selector("[data-view=outliers]")
     tab.press("Escape")
     held: list[Any] = []
-    tab.page.route("**/api/rows?**", lambda route: held.append(route))
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    tab.page.route("**/api/rows?**", hold)
     tab.page.click("[data-view=outliers]")
     tab.until("document.querySelector('#name').textContent === 'Outliers'")
     tab.page.wait_for_timeout(100)
