@@ -35,7 +35,8 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Real digits, whose true classes are known."""
-    names = ["lite0@64", f"hf:{checkpoint}"]
+    folder = shutil.copytree(checkpoint, tmp_path / "tiny+poor")
+    names = ["lite0@64", f"hf:{folder}"]
     how: dict = {"views": 1, "device": "cpu"}
     alone, both = (
         cluster("digits", 10, encoder=name, out=tmp_path / f"{i}", **how)
@@ -56,6 +57,9 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
         only = np.array([True, False])
         patch.setattr("headlight.clustering.blocks._worth_using", lambda *shares: only)
         again = fit_run(both, 10, device="cpu")
+        folder.rename(tmp_path / "elsewhere")  # a fit needs features only
+        nameless = fit_run(both, 10, device="cpu")
+    assert nameless.info["fit"]["encoders_left_out"] == ["encoder 2"]
     assert again.info["fit"]["encoders_left_out"] == [names[1]]
     assert acc(again) == pytest.approx(acc(alone), abs=0.01)
     show_run(Terminal(quiet=False, as_json=False), again)

@@ -307,7 +307,7 @@ def test_images_of_the_view_before_cannot_be_taken_for_those_that_are_coming(
     tab.page.route("**/api/rows?**", hold)
     tab.page.click("[data-view=outliers]")
     tab.until("document.querySelector('#name').textContent === 'Outliers'")
-    tab.page.wait_for_timeout(100)
+    assert tab.in_time(lambda: len(held) == 1)
     assert [r.request.url.rsplit("&", 1)[1] for r in held] == ["outliers"]
     assert tab.page.inner_text("#about") == ""
     tab.press("Control+a")
@@ -320,7 +320,7 @@ def test_images_of_the_view_before_cannot_be_taken_for_those_that_are_coming(
     assert tab.page.inner_text("#about").startswith("1 image ")
     tab.page.click("[data-view=all]")
     tab.until("document.querySelector('#name').textContent === 'All images'")
-    tab.page.wait_for_timeout(100)
+    assert tab.in_time(lambda: len(held) == 2)
     held[1].abort()
     tab.loaded()
     assert "answer" in tab.page.inner_text("#empty")

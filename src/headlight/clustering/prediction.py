@@ -50,7 +50,7 @@ def head_labels(head: Heads, projection: Projection, features: Features) -> np.n
 
 
 def head_probabilities(head: Heads, projection: Projection, features: Features) -> np.ndarray:
-    """Soft assignment of every row: float32 (n, clusters), rows summing to 1."""
+    """Soft assignment of every row: float32 (n, clusters), rows summing to 1. See `head_logits`."""
     out = np.empty((features.n, head.n_clusters), dtype=np.float32)
     for start, logits in head_logits(head, projection, features):
         out[start : start + len(logits)] = logits.softmax(dim=1).numpy()

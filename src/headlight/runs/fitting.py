@@ -94,6 +94,8 @@ def fit_run(
         info["fit"]["n_clusters"] = scp.n_clusters_
         if blocks:
             names = part_names(store.settings.encoder)
+            if len(names) != len(blocks):  # a file with a + in its name is no longer there
+                names = [f"encoder {i + 1}" for i in range(len(blocks))]
             left_out = [names[i] for i in np.flatnonzero(~scp.blocks_used_)]
             info["fit"]["encoders_left_out"] = left_out
         if n_clusters == "auto":
