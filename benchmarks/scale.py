@@ -210,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         plot(rows, options.out / "scale.png")
     except ModuleNotFoundError:
-        print("no plot: pip install 'headlight[benchmarks]'", file=sys.stderr)
+        print("no plot: pip install 'headlight-images[benchmarks]'", file=sys.stderr)
     print(table(rows))
 
 

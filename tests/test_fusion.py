@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from headlight.cli.printing import show_run
+from headlight.cli.terminal import Terminal
 from headlight.encoders import load_encoder, load_fusion
 from headlight.evaluation import score
 from headlight.pipeline import cluster
-from headlight.printing import show_run
 from headlight.runs import fit_run
-from headlight.terminal import Terminal
 
-transformers = pytest.importorskip("transformers", reason="needs pip install 'headlight[hub]'")
+transformers = pytest.importorskip(
+    "transformers", reason="needs pip install 'headlight-images[hub]'"
+)
 
 
 @pytest.fixture(scope="module")

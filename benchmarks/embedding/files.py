@@ -15,7 +15,8 @@ from PIL import Image
 
 from benchmarks.embedding.sample import Sample, embed, noise
 from benchmarks.embedding.turns import Entry, run, table
-from headlight.encoders import Fusion, load_encoder, make_engine
+from headlight.encoders import Fusion, load_encoder
+from headlight.engines import make_engine
 from headlight.images import ImageRef, open_source
 
 TITLE = "Files to features, embedded encoder"

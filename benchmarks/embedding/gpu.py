@@ -19,8 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.embedding.checkpoint import save
 from benchmarks.embedding.sample import noise
 from benchmarks.embedding.turns import spread
-from headlight.encoders import Encoder, Engine, load_encoder, make_engine
-from headlight.encoders.torch import TorchEngine
+from headlight.encoders import Encoder, load_encoder
+from headlight.engines import Engine, make_engine
+from headlight.engines.torch import TorchEngine
 
 TITLE = "A ViT-B/14 of DINOv2's shape on a GPU"
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from benchmarks.embedding.sample import Sample, embed
-from headlight.encoders import Fusion, load_encoder, make_engine
+from headlight.encoders import Fusion, load_encoder
+from headlight.engines import make_engine
 from headlight.images import open_source
 
 TITLE = "Memory"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from headlight.encoders import Engine, Fusion, engine_name
+from headlight.encoders import Fusion
+from headlight.engines import Engine, engine_name
 from headlight.features import FeatureStore, StoreSettings, embed_source
 from headlight.images import ImageRef, ImageSource
 

@@ -16,7 +16,8 @@ from PIL import Image
 from benchmarks.embedding.checkpoint import save
 from benchmarks.embedding.sample import Sample, embed, noise
 from benchmarks.embedding.turns import Entry, run, table
-from headlight.encoders import Fusion, load_encoder, make_engine
+from headlight.encoders import Fusion, load_encoder
+from headlight.engines import make_engine
 from headlight.images import ImageRef, open_source
 
 TITLE = "A ViT-S/14 of DINOv2's shape"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.embedding.sample import Sample, embed
 from benchmarks.embedding.turns import Entry, ratios, run, spread
-from headlight.encoders import Fusion, load_encoder, make_engine
+from headlight.encoders import Fusion, load_encoder
+from headlight.engines import make_engine
 from headlight.images import open_source
 
 TITLE = "Cost of views"

@@ -60,8 +60,8 @@ def make(given: argparse.Namespace) -> dict[str, float]:
     from sklearn.cluster import MiniBatchKMeans
 
     from headlight.images import open_source
-    from headlight.runs.describe import assignments_table, clusters_table
     from headlight.runs.files import write_json, write_table
+    from headlight.runs.tables import assignments_table, clusters_table
 
     features = _features(given)
     n = len(features)

@@ -62,7 +62,7 @@ def write(rows: list[results.Row], out: Path) -> None:
     try:
         plot(rows, out / "methods")
     except ModuleNotFoundError:
-        print("no plot: pip install 'headlight[benchmarks]'", file=sys.stderr)
+        print("no plot: pip install 'headlight-images[benchmarks]'", file=sys.stderr)
     print(f"{out / 'methods.md'}: {len(rows)} rows")
 
 

@@ -23,7 +23,7 @@ def umap_embedding(points: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
     try:
         from umap import UMAP
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("UMAP: pip install 'headlight[benchmarks]'") from error
+        raise ModuleNotFoundError("UMAP: pip install 'headlight-images[benchmarks]'") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reducer = UMAP(

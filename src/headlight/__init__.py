@@ -25,10 +25,10 @@ __all__ = ["SCP", "HeadlightError", "Run", "cluster", "embed", "load_run", "writ
 _HOME = {
     "SCP": "headlight.clustering",
     "HeadlightError": "headlight.errors",
-    "Run": "headlight.runs",
+    "Run": "headlight.review",
     "cluster": "headlight.pipeline",
     "embed": "headlight.pipeline",
-    "load_run": "headlight.runs",
+    "load_run": "headlight.review",
     "write_report": "headlight.explore",
 }
 

@@ -10,12 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from headlight.encoders import load_fusion
+from headlight.clustering.recipes import views_used
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress
 from headlight.images import ImageSource, open_source
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
-from headlight.runs.embedding import refuse_foreign
 from headlight.runs.run import load_run
 
 Stages = Callable[[str], Progress | None]
@@ -74,7 +73,6 @@ def cluster(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
-    adapt: bool = False,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> Run:
@@ -92,8 +90,6 @@ def cluster(
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        adapt: tune the encoder on a first clustering, then embed and cluster again: see
-            `headlight.adaptation`. An experiment, for a GPU.
         stages: gives each stage something to report progress to.
         on_embedded: told what embedding found.
 
@@ -113,57 +109,24 @@ def cluster(
     if opened.count:
         check_clusters(n_clusters, opened.count)
 
-    def embedded_and_fitted(path: Path, encoder: str) -> Run:
-        progress = stages("embed") if stages else None
-        run, report = embed_run(
-            opened,
-            path,
-            encoder=encoder,
-            views=views,
-            view_images=view_images,
-            device=device,
-            progress=progress,
-        )
-        if on_embedded:
-            on_embedded(report)
-        progress = stages("fit") if stages else None
-        return fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
-
-    if adapt:
-        from headlight.adaptation import adapt as adapt_encoder
-        from headlight.adaptation import adaptable
-
-        adaptable(encoder)
-        refuse_foreign(path)
-        adapted, first = path / ".adapted", path / ".before"
-        if adapted.exists():
-            before = load_run(first)
-            if (had := before.info["encoder"]["encoder"]) != load_fusion(encoder).name:
-                raise HeadlightError(f"{path} adapts {had}, not {encoder}: choose another -o")
-            refuse_other_fit(before, n_clusters, recipe, seed)
-        else:
-            before = embedded_and_fitted(first, encoder)
-            progress = stages("adapt") if stages else None
-            adapt_encoder(before, adapted, device=device, seed=seed, progress=progress)
-        encoder = f"adapted:{adapted}"
-    run = embedded_and_fitted(path, encoder)
+    progress = stages("embed") if stages else None
+    run, report = embed_run(
+        opened,
+        path,
+        encoder=encoder,
+        views=views,
+        view_images=view_images,
+        device=device,
+        progress=progress,
+    )
+    if on_embedded:
+        on_embedded(report)
+    progress = stages("fit") if stages else None
+    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
     from headlight.explore import write_report
 
     write_report(run)
     return run
-
-
-def views_used(recipe: str) -> int | None:
-    """How many images a recipe uses augmented views of; None: of all.
-
-    Raises:
-        HeadlightError: there is no such recipe.
-    """
-    from headlight.clustering.recipes import RECIPES
-
-    if recipe not in RECIPES:
-        raise HeadlightError(f"--recipe {recipe}: give {' or '.join(sorted(RECIPES))}")
-    return RECIPES[recipe].most_viewed
 
 
 def default_run(source: ImageSource) -> Path:

@@ -42,7 +42,7 @@ def quick(monkeypatch):
 
 def entrant(name):
     if name in NEEDS:
-        pytest.importorskip(NEEDS[name], reason="needs pip install 'headlight[benchmarks]'")
+        pytest.importorskip(NEEDS[name], reason="needs pip install 'headlight-images[benchmarks]'")
     return load(name)
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from headlight.encoders import load_encoder
-from headlight.encoders.families import FAMILIES
+from headlight.encoders.hub_models import FAMILIES
 from headlight.encoders.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from headlight.errors import HeadlightError
 from tests.encoders.checkpoints import (
@@ -28,7 +28,7 @@ from tests.encoders.checkpoints import (
     scatter,
 )
 
-transformers = pytest.importorskip("transformers", reason="pip install 'headlight[hub]'")
+transformers = pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)
@@ -231,7 +231,8 @@ def test_nothing_is_printed_from_checkpoint_to_features(checkpoints: Path, tmp_p
     code = """
 import sys
 import numpy as np
-from headlight.encoders import load_encoder, make_engine
+from headlight.encoders import load_encoder
+from headlight.engines import make_engine
 for spec in sys.argv[1:]:
     encoder = load_encoder(spec)
     image = np.zeros((encoder.input_size, encoder.input_size, 3), np.uint8)

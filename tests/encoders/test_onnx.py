@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from headlight.encoders import load_encoder, make_engine
+from headlight.encoders import load_encoder
 from headlight.encoders.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from headlight.engines import make_engine
 from headlight.errors import HeadlightError
 from tests.encoders.checkpoints import noise, relative, run_openvino
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from headlight.runs import Run, load_run
-from headlight.runs.describe import PROTOTYPES
 from headlight.runs.files import write_json, write_table
+from headlight.runs.tables import PROTOTYPES
 
 FIT = "0123456789abcdef"
 

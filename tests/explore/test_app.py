@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow.csv
 import pytest
 
+from headlight.review.log import FILE, assign, mark_outliers, move, rename
+from headlight.review.review import review
 from headlight.runs import Run, load_run
-from headlight.runs.edits import FILE, assign, mark_outliers, move, rename
-from headlight.runs.review import review
 from tests.conftest import draw
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server

@@ -16,9 +16,9 @@ from PIL import Image
 
 from headlight.errors import HeadlightError
 from headlight.explore.app import explore
+from headlight.review.log import FILE, move
+from headlight.review.review import review
 from headlight.runs import load_run
-from headlight.runs.edits import FILE, move
-from headlight.runs.review import review
 from tests.conftest import draw
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headlight.explore.script import _EXPORT, _IMPORT, static_text
+from headlight.explore.report.script import _EXPORT, _IMPORT, static_text
 
 BLUE, RED = "#2244ee", "#dd2222"
 

@@ -16,8 +16,8 @@ import pytest
 
 from headlight.errors import HeadlightError
 from headlight.explore import write_report
-from headlight.explore.cards import IMAGES, images_per_card
-from headlight.explore.contents import contents_of
+from headlight.explore.report.cards import IMAGES, images_per_card
+from headlight.explore.report.contents import contents_of
 from headlight.images.digits import DigitsSource
 from headlight.runs import Run
 from tests.conftest import draw

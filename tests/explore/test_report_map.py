@@ -170,7 +170,7 @@ def test_points_without_a_picture_show_their_name_and_the_nearest_picture(
     monkeypatch: pytest.MonkeyPatch,
     open_report: Callable[..., Opened],
 ) -> None:
-    monkeypatch.setattr("headlight.explore.points.CELLS", 3)
+    monkeypatch.setattr("headlight.explore.report.map_points.CELLS", 3)
     page = open_report(write_report(coloured, tmp_path / "few.html")).page
     ready(page)
     assert "3 points have a picture" in page.inner_text("#map-section")

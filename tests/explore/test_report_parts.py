@@ -15,20 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.explore import write_report
-from headlight.explore.cards import make_cards
-from headlight.explore.contents import contents_of
-from headlight.explore.copies import near_duplicates
 from headlight.explore.palette import palette
-from headlight.explore.points import CELLS, fair_sample
-from headlight.explore.relations import TREE_WIDTH, curve_of, draw_tree, tree_of
-from headlight.explore.sheet import BYTES, SMALLEST, Sheet
+from headlight.explore.report.cards import make_cards
+from headlight.explore.report.confusion import compare
+from headlight.explore.report.contents import contents_of
+from headlight.explore.report.duplicates import near_duplicates
+from headlight.explore.report.map_points import CELLS, fair_sample
+from headlight.explore.report.relations import TREE_WIDTH, curve_of, draw_tree, tree_of
+from headlight.explore.report.sprite_sheet import BYTES, SMALLEST, Sheet
 from headlight.explore.thumbnails import Thumbnail, make_thumbnails, shrunk
-from headlight.explore.truth import compare
 from headlight.images import open_source
+from headlight.review.log import merge, rename
+from headlight.review.review import review
 from headlight.runs import Run, evaluate, load_run
-from headlight.runs.edits import merge, rename
 from headlight.runs.files import write_json
-from headlight.runs.review import review
 from tests.conftest import draw
 from tests.explore.conftest import Opened
 from tests.explore.handmade import handmade_run
@@ -209,7 +209,7 @@ def test_colours_differ_and_stand_out_on_black_and_white() -> None:
 
 
 def test_a_sheet_of_noise_keeps_to_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headlight.explore.sheet.BYTES", 60_000)
+    monkeypatch.setattr("headlight.explore.report.sprite_sheet.BYTES", 60_000)
     sheet = Sheet([f"{i}" for i in range(100)])
     assert sheet.side == 96
     for i in range(0, 100, 2):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headlight.review.log import mark_outliers, merge, move, rename
+from headlight.review.review import review
 from headlight.runs import Run, load_run
-from headlight.runs.edits import mark_outliers, merge, move, rename
-from headlight.runs.review import review
 from tests.conftest import draw
 from tests.explore.handmade import handmade_run
 

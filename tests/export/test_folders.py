@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import EXPORTS, export_folders
-from headlight.export.names import safe_name
+from headlight.export.image_files import safe_name
 from headlight.images.digits import DigitsSource
+from headlight.review.log import rename
+from headlight.review.review import review
 from headlight.runs import Run
-from headlight.runs.edits import rename
-from headlight.runs.review import review
 from tests.explore.handmade import handmade_run
 from tests.export.conftest import EXPECTED, OUTLIER
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import EXPORTS, export_run
-from headlight.export.edited import unique_names
+from headlight.export.result import unique_names
 from headlight.runs import Run
 from tests.explore.handmade import handmade_run
 from tests.export.conftest import CLUSTERS, save_photos

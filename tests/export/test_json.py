@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from headlight.export import export_json
+from headlight.review.review import review
 from headlight.runs import Run
-from headlight.runs.review import review
 from tests.export.conftest import EXPECTED, OUTLIER
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import export_label_studio
-from headlight.export.edited import unique_names
 from headlight.export.label_studio import LOCAL, _printable, configuration
+from headlight.export.result import unique_names
 from headlight.runs import Run
 from tests.export.conftest import EXPECTED, OUTLIER
 

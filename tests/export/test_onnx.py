@@ -18,13 +18,13 @@ from headlight.clustering import SCP
 from headlight.encoders import load_fusion
 from headlight.errors import HeadlightError
 from headlight.export import export_onnx
-from headlight.export.folding import Folding
+from headlight.export.merged_clusters import Folding
 from headlight.export.model_card import escaped
 from headlight.images import DecodeLimits, decode, open_source
+from headlight.review.log import mark_outliers, merge, move, rename
+from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
-from headlight.runs.edits import mark_outliers, merge, move, rename
-from headlight.runs.plain import plain_features
-from headlight.runs.review import review
+from headlight.runs.features import plain_features
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")

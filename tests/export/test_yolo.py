@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import export_yolo
-from headlight.export.edited import Edited
+from headlight.export.result import Edited
 from headlight.export.yolo import validation_paths
 from headlight.runs import Run
 from tests.explore.handmade import handmade_run

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from headlight.encoders import Fusion, load_encoder
-from headlight.encoders.engine import Engine
+from headlight.engines.base import Engine
 from headlight.errors import HeadlightError
 from headlight.features import FeatureStore, StoreSettings, embed_source
 from headlight.features import embed as embed_module

@@ -20,7 +20,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     try:
         from evoc import EVoC
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("EVōC: pip install 'headlight[benchmarks]'") from error
+        raise ModuleNotFoundError("EVōC: pip install 'headlight-images[benchmarks]'") from error
     evoc = EVoC(random_state=seed)
     evoc.fit_predict(Space(features, seed).points())
     layers = [np.asarray(layer) for layer in evoc.cluster_layers_]

@@ -24,8 +24,8 @@ from headlight.cli.options import (
     ViewImages,
     Views,
 )
-from headlight.printing import Stages, say_embedded, show_evaluation, show_run
-from headlight.terminal import Terminal
+from headlight.cli.printing import Stages, say_embedded, show_evaluation, show_run
+from headlight.cli.terminal import Terminal
 
 
 @command
@@ -39,9 +39,6 @@ def cluster(
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
-    adapt: Annotated[
-        bool, typer.Option("--adapt", help="Experiment: tune the encoder on the clusters first.")
-    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -61,7 +58,6 @@ def cluster(
             recipe=recipe,
             seed=seed,
             device=device,
-            adapt=adapt,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
         )
@@ -81,8 +77,9 @@ def embed(
     debug: Debug = False,
 ) -> None:
     """Make the features of images, and no clusters yet. Run again, it goes on."""
+    from headlight.clustering.recipes import views_used
     from headlight.images import open_source
-    from headlight.pipeline import default_run, views_used
+    from headlight.pipeline import default_run
     from headlight.runs import embed_run
 
     terminal = Terminal(quiet, as_json)

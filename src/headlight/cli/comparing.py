@@ -19,8 +19,8 @@ from headlight.cli.options import (
     Source,
     Views,
 )
-from headlight.printing import Stages, new_table, say_embedded, show_ranking
-from headlight.terminal import Terminal
+from headlight.cli.printing import Stages, new_table, say_embedded, show_ranking
+from headlight.cli.terminal import Terminal
 
 
 @command
@@ -98,8 +98,8 @@ def benchmark(
     debug: Debug = False,
 ) -> None:
     """Score headlight, k-means and UMAP + k-means on a data set of the literature."""
-    from headlight.benchmarking import SCORES, about, spread
-    from headlight.benchmarking import benchmark as run_all
+    from headlight.benchmark.run import SCORES, about, spread
+    from headlight.benchmark.run import benchmark as run_all
 
     terminal = Terminal(quiet, as_json)
     with Stages(terminal) as stages:

@@ -9,8 +9,8 @@ import typer
 
 from headlight.cli.command import command
 from headlight.cli.options import AsJson, Debug, Quiet, RunFolder
-from headlight.printing import Stages, show_run
-from headlight.terminal import Terminal
+from headlight.cli.printing import Stages, show_run
+from headlight.cli.terminal import Terminal
 
 
 @command

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headlight.errors import HeadlightError
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -90,3 +92,14 @@ ROBUST = Recipe(
 )
 
 RECIPES = {"paper": PAPER, "robust": ROBUST}
+
+
+def views_used(recipe: str) -> int | None:
+    """How many images a recipe uses augmented views of; None: of all.
+
+    Raises:
+        HeadlightError: there is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise HeadlightError(f"--recipe {recipe}: give {' or '.join(sorted(RECIPES))}")
+    return RECIPES[recipe].most_viewed

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from headlight.encoders.base import Encoder
-from headlight.encoders.choice import make_engine
-from headlight.encoders.engine import Engine
 from headlight.encoders.registry import load_encoder
 from headlight.errors import HeadlightError
 
@@ -52,10 +49,6 @@ class Fusion:
         """See `Encoder.min_side`."""
         return max(part.min_side for part in self.parts)
 
-    def engines(self, device: str = "auto") -> list[Engine]:
-        """An engine for each part; see `make_engine`."""
-        return [make_engine(part, device) for part in self.parts]
-
 
 def load_fusion(spec: str) -> Fusion:
     """The encoders that ``spec`` names, such as ``lite0`` or ``dinov2-small+clip-vit-b32``.
@@ -89,8 +82,3 @@ def part_names(spec: str) -> list[str]:
 def _is_file(one: str) -> bool:
     kind, colon, path = one.partition(":")
     return bool(colon) and "+" not in kind and Path(path).exists()
-
-
-def engine_name(engines: Sequence[Engine]) -> str:
-    """What computed the features, for the store: each engine once."""
-    return "+".join(dict.fromkeys(engine.name for engine in engines))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.encoders.base import Encoder
-from headlight.encoders.families import FAMILIES, TOKENS, Family
 from headlight.encoders.hub_files import fetch, hash_files, is_repository, weight_files
+from headlight.encoders.hub_models import FAMILIES, TOKENS, Family
 from headlight.encoders.options import Options
 from headlight.encoders.preprocessing import Preprocessing, read_json, read_preprocessing
 from headlight.errors import HeadlightError
@@ -35,7 +35,9 @@ def hub_encoder(where: str, options: Options, name: str | None = None) -> Encode
     """
     asked = (name or f"hf:{where}") + options.suffix
     if not find_spec("transformers"):
-        raise HeadlightError(f"--encoder {asked} needs transformers: pip install 'headlight[hub]'")
+        raise HeadlightError(
+            f"--encoder {asked} needs transformers: pip install 'headlight-images[hub]'"
+        )
     path = Path(where).expanduser()
     local = name is None and bool(where) and path.is_dir()
     if not local and not is_repository(where):

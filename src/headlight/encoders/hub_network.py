@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from headlight.encoders.pooling import Pixels, class_token, patch_mean
+from headlight.encoders.network import Pixels, class_token, patch_mean
 from headlight.encoders.preprocessing import Preprocessing
 from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
-    from headlight.encoders.families import Family
+    from headlight.encoders.hub_models import Family
 
 
 def build_network(

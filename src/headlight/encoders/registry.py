@@ -19,8 +19,7 @@ def load_encoder(spec: str) -> Encoder:
 
     Arguments:
         spec: a short name of ``headlight encoders``, or ``hf:owner/name``, ``hf:FOLDER``,
-            ``timm:name``, ``onnx:FILE``, ``torch:module:function`` or ``adapted:FOLDER``; options
-            may follow, as in
+            ``timm:name``, ``onnx:FILE`` or ``torch:module:function``; options may follow, as in
             ``lite0@160`` or ``dinov2-base@mean`` (`Options`).
 
     Raises:
@@ -63,15 +62,9 @@ def _onnx(rest: str, options: Options) -> Encoder:
 
 
 def _torch(rest: str, options: Options) -> Encoder:
-    from headlight.encoders.module import module_encoder
+    from headlight.encoders.user_function import module_encoder
 
     return module_encoder(rest, options)
-
-
-def _adapted(rest: str, options: Options) -> Encoder:
-    from headlight.encoders.adapted import adapted_encoder
-
-    return adapted_encoder(rest, options)
 
 
 FAMILIES: dict[str, Family] = {
@@ -79,5 +72,4 @@ FAMILIES: dict[str, Family] = {
     "timm": _timm,
     "onnx": _onnx,
     "torch": _torch,
-    "adapted": _adapted,
 }

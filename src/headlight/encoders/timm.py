@@ -47,7 +47,7 @@ def timm_encoder(rest: str, options: Options) -> Encoder:
     used = own.at(options.size)
     import torch
 
-    from headlight.encoders.pooling import Pixels, hash_state
+    from headlight.encoders.network import Pixels, hash_state
 
     side = used.input_size
     try:
@@ -93,7 +93,7 @@ def _timm(asked: str) -> Any:
     except Exception as error:  # torchvision, which it imports, may not fit the torch that is here
         raise HeadlightError(
             f"--encoder {asked} needs timm, and importing it fails ({_line(error)}): "
-            "pip install 'headlight[timm]', with a build of torchvision that fits your torch"
+            "pip install 'headlight-images[timm]', with a build of torchvision that fits your torch"
         ) from error
     return timm
 

@@ -1,5 +1,5 @@
 """Looking at a run: one HTML file that needs nothing else."""
 
-from headlight.explore.report import write_report
+from headlight.explore.report.page import write_report
 
 __all__ = ["write_report"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps, ImageStat
 
-from headlight.explore.sheet import Sheet
+from headlight.explore.report.sprite_sheet import Sheet
 from headlight.features import Progress
 from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
 

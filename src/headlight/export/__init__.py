@@ -9,13 +9,13 @@ from typing import Any
 
 from headlight.errors import HeadlightError
 from headlight.export.coco import export_coco
+from headlight.export.destination import ExportReport
 from headlight.export.fiftyone import export_fiftyone
 from headlight.export.folders import export_folders
 from headlight.export.imagefolder import export_imagefolder
+from headlight.export.json_file import export_json
 from headlight.export.label_studio import export_label_studio
 from headlight.export.model import export_onnx
-from headlight.export.places import ExportReport
-from headlight.export.records import export_json
 from headlight.export.tables import export_csv, export_parquet
 from headlight.export.yolo import export_yolo
 from headlight.runs import Run

@@ -9,11 +9,10 @@ from typing import Any
 
 from PIL import Image
 
-from headlight.export.appearing import new_folder
-from headlight.export.edited import Row
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link
+from headlight.export.result import Row
 from headlight.export.streaming import open_text, rounded, write_object
 from headlight.features import Progress
 from headlight.images.decoding import FORMATS

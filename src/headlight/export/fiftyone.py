@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headlight.export.appearing import new_folder
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link
 from headlight.export.streaming import Pairs, open_text, rounded, write_object
 from headlight.features import Progress
 from headlight.runs import Run

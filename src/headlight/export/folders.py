@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headlight.export.appearing import new_folder
-from headlight.export.edited import OUTLIERS, Edited
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.image_files import Link, folder_names
 from headlight.export.layout import Layout
-from headlight.export.names import folder_names
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link
+from headlight.export.result import OUTLIERS, Edited
 from headlight.features import Progress
 from headlight.runs import Run
 

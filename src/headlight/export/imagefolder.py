@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headlight.errors import HeadlightError
-from headlight.export.appearing import new_folder
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link
 from headlight.export.streaming import dumped, open_text, rounded
 from headlight.features import Progress
 from headlight.runs import Run

@@ -9,11 +9,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from headlight.errors import HeadlightError
-from headlight.export.appearing import new_folder
-from headlight.export.edited import OUTLIERS, Edited, unique_names
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link
+from headlight.export.result import OUTLIERS, Edited, unique_names
 from headlight.export.streaming import open_text, rounded, write_array
 from headlight.features import Progress
 from headlight.runs import Run

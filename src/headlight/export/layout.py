@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from headlight.errors import HeadlightError
-from headlight.export.edited import Edited, Row
-from headlight.export.places import ExportReport
-from headlight.export.placing import Link, Placer
+from headlight.export.destination import ExportReport
+from headlight.export.image_files import Link, Placer
+from headlight.export.result import Edited, Row
 from headlight.features import Progress
 from headlight.images import BadImage
 from headlight.runs import Run

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.errors import HeadlightError
-from headlight.export.appearing import new_folder
-from headlight.export.edited import Edited, unique_names
-from headlight.export.folding import Folding, fold
+from headlight.export.destination import ExportReport, new_folder
+from headlight.export.merged_clusters import Folding, fold
 from headlight.export.model_card import Made, model_card
-from headlight.export.places import ExportReport
+from headlight.export.result import Edited, unique_names
 from headlight.export.streaming import dumped
 from headlight.features import Progress
 from headlight.runs import Run
@@ -56,7 +55,7 @@ def export_onnx(run: Run, dest: Path, progress: Progress | None = None) -> Expor
     for package in ("onnx", "onnxruntime"):
         if not find_spec(package):
             raise HeadlightError(
-                f"--to onnx needs the package {package}: pip install 'headlight[export]'"
+                f"--to onnx needs the package {package}: pip install 'headlight-images[export]'"
             )
     with new_folder(run, dest) as root:
         edited = Edited(run)

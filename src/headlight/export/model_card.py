@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING, Any
 
-from headlight.export.edited import Edited
-from headlight.export.folding import Folding
+from headlight.export.merged_clusters import Folding
+from headlight.export.result import Edited
 
 if TYPE_CHECKING:
     from headlight.encoders.base import Encoder

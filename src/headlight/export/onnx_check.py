@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headlight.errors import HeadlightError
-from headlight.export.folding import Folding
+from headlight.export.merged_clusters import Folding
 from headlight.images import BadImage, DecodeLimits, decode
 from headlight.runs import Run
 
@@ -101,7 +101,7 @@ def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[An
         onnxruntime = import_module("onnxruntime")
     except ImportError as error:
         raise HeadlightError(
-            "an ONNX model is checked with onnxruntime: pip install 'headlight[export]'"
+            "an ONNX model is checked with onnxruntime: pip install 'headlight-images[export]'"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -134,7 +134,7 @@ def _compare(
 
 def _some_features(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the run, int64 (m,), and their features, float32 (m, dim)."""
-    from headlight.runs.plain import plain_batches
+    from headlight.runs.features import plain_batches
 
     rows, features, found = [], [], 0
     for some, vectors in plain_batches(run):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headlight.export.folding import Folding
+from headlight.export.merged_clusters import Folding
 
 if TYPE_CHECKING:
     import onnx

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from headlight.export.edited import Edited
-from headlight.export.places import ExportReport, refuse_taken_file, writing
+from headlight.export.destination import ExportReport, refuse_taken_file, writing
+from headlight.export.result import Edited
 from headlight.runs import Run
 from headlight.runs.files import atomic, write_table
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from headlight.encoders import Engine, Fusion, cpu_count
+from headlight.encoders import Fusion
+from headlight.engines import Engine, cpu_count
 from headlight.errors import HeadlightError
 from headlight.features.store import FeatureStore
 from headlight.images import BadImage, DecodeLimits, ImageRef, ImageSource, augment, decode

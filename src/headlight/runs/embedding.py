@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from headlight.encoders import engine_name, load_fusion
+from headlight.encoders import load_fusion
+from headlight.engines import engine_name, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import (
     EmbedReport,
@@ -119,7 +120,7 @@ def _encoding(
     source: ImageSource, encoder: str, views: int, view_images: int | None, device: str
 ) -> tuple[StoreSettings, Work]:
     encoders = load_fusion(encoder)
-    engines = encoders.engines(device)
+    engines = make_engines(encoders, device)
     settings = StoreSettings(
         source=source.uri,
         encoder=encoders.name,

@@ -10,11 +10,11 @@ import numpy as np
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Progress
-from headlight.runs.describe import assignments_table, clusters_table
 from headlight.runs.files import write_json, write_table
 from headlight.runs.map import image_map, map_points
 from headlight.runs.model import save_model
 from headlight.runs.run import Run, load_run, locked
+from headlight.runs.tables import assignments_table, clusters_table
 
 Clusters = int | Literal["auto"]
 

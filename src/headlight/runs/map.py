@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from headlight.runs.describe import CHUNK, cluster_centres
+from headlight.runs.tables import CHUNK, cluster_centres
 
 if TYPE_CHECKING:
     from headlight.clustering.projection import Projection

@@ -12,13 +12,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headlight.encoders import load_fusion
+from headlight.engines import make_engines
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
-from headlight.runs.describe import assignment_columns
 from headlight.runs.embedding import IMPORTED
 from headlight.runs.files import atomic
 from headlight.runs.run import Run
+from headlight.runs.tables import assignment_columns
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
@@ -79,7 +80,7 @@ def predict_run(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    stream = encode(source, source, encoders, encoders.engines(device), lambda _: 0)
+    stream = encode(source, source, encoders, make_engines(encoders, device), lambda _: 0)
     good = bad = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic(out) as temporary, _writer(out, temporary) as writer:

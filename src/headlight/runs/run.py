@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
@@ -42,10 +42,11 @@ class Run:
         what = f"{fit['n_clusters']} clusters" if fit else "not fitted"
         return f"Run({str(self.path)!r}, {self.info['source']['images']} images, {what})"
 
-    def _repr_html_(self) -> str:
-        from headlight.runs.display import run_html
+    as_html: ClassVar[Callable[[Run], str] | None] = None
+    """How a notebook shows a run; `headlight.review` sets it, as imports go down only."""
 
-        return run_html(self)
+    def _repr_html_(self) -> str | None:
+        return Run.as_html(self) if Run.as_html else None
 
     @property
     def fitted(self) -> bool:
@@ -54,7 +55,7 @@ class Run:
 
     @cached_property
     def assignments(self) -> pa.Table:
-        """One row an image; columns as in `headlight.runs.describe.assignments_table`."""
+        """One row an image; columns as in `headlight.runs.tables.assignments_table`."""
         return read_table(self.path / "assignments.parquet", self._fit_id)
 
     @cached_property

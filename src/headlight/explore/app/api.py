@@ -18,7 +18,8 @@ from headlight.errors import HeadlightError
 from headlight.explore.app.events import Events
 from headlight.explore.app.images import Picture
 from headlight.explore.app.session import Session
-from headlight.runs import edits, load_run
+from headlight.review import load_run
+from headlight.review import log as edits
 
 MOST_PICTURES = 240
 ORDERS = ("certain", "uncertain", "typical", "name")

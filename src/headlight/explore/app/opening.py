@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
 from headlight.images import ImageSource
+from headlight.review.review import Review, review
 from headlight.runs import Run, load_run
 from headlight.runs.files import read_table
-from headlight.runs.review import Review, review
 
 
 @dataclass

@@ -51,7 +51,7 @@ def explore(
         import uvicorn
     except ImportError as error:
         raise HeadlightError(
-            f"explore needs {error.name}: pip install 'headlight[explore]'"
+            f"explore needs {error.name}: pip install 'headlight-images[explore]'"
         ) from error
     from headlight.explore.app.session import Session
 

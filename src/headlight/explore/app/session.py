@@ -19,9 +19,9 @@ from headlight.explore.app.splitting import split_rows
 from headlight.explore.app.vectors import Vectors
 from headlight.explore.app.wording import described
 from headlight.images import ImageRef
-from headlight.runs import edits
-from headlight.runs.edits import Edit
-from headlight.runs.review import Review
+from headlight.review import log as edits
+from headlight.review.log import Edit
+from headlight.review.review import Review
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
 FACES = 4  # typical images of a cluster in the sidebar

@@ -9,7 +9,7 @@ import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.runs import Run
-from headlight.runs.plain import plain_batches, plain_features
+from headlight.runs.features import plain_batches, plain_features
 
 PATIENCE = 4.0  # seconds in which the first page comes first
 

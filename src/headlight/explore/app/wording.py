@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from headlight.runs.edits import Edit
+from headlight.review.log import Edit
 
 
 def described(edit: Edit | None) -> str | None:

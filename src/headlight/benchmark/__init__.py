@@ -1,0 +1,1 @@
+"""The benchmarks of the literature: published data sets, and every method on the same features."""

@@ -1,0 +1,94 @@
+"""The names of the data sets, and how each is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headlight.benchmark.datasets import cifar, imagenet
+from headlight.benchmark.datasets.base import Dataset, Splits, require_classes
+from headlight.benchmark.datasets.stl10 import open_stl10
+from headlight.errors import HeadlightError
+
+
+@dataclass(frozen=True)
+class Known:
+    """A data set that can be opened.
+
+    Arguments:
+        title: as papers write it.
+        n_clusters: K, the true number of classes.
+        official: how many images there are to fit on, and to report on.
+        open: finds the images in a folder.
+    """
+
+    title: str
+    n_clusters: int
+    official: tuple[int, int]
+    open: Callable[[Path], Splits]
+
+
+DATASETS: dict[str, Known] = {
+    "cifar10": Known(
+        "CIFAR-10",
+        10,
+        (50_000, 10_000),
+        lambda data: cifar.open_cifar(data, cifar.TEN, cifar.CIFAR10),
+    ),
+    "cifar20": Known(
+        "CIFAR-20",
+        20,
+        (50_000, 10_000),
+        lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR20),
+    ),
+    "cifar100": Known(
+        "CIFAR-100",
+        100,
+        (50_000, 10_000),
+        lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR100),
+    ),
+    "stl10": Known("STL-10", 10, (5_000, 8_000), open_stl10),
+    "imagenet10": Known(
+        "ImageNet-10",
+        10,
+        (13_000, 13_000),
+        lambda data: imagenet.open_imagenet(data, imagenet.TEN),
+    ),
+    "imagenet-dogs": Known(
+        "ImageNet-Dogs",
+        15,
+        (19_500, 19_500),
+        lambda data: imagenet.open_imagenet(data, imagenet.DOGS),
+    ),
+}
+
+
+def find_dataset(name: str) -> Known:
+    """The data set called ``name``.
+
+    Raises:
+        HeadlightError: there is none; the message lists them.
+    """
+    if name not in DATASETS:
+        raise HeadlightError(f"unknown data set {name!r}: give one of {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def open_dataset(name: str, data: Path) -> Dataset:
+    """Finds a data set's images and their labels; reads no image.
+
+    Arguments:
+        name: one of `DATASETS`.
+        data: the folder that holds it, as published.
+
+    Raises:
+        HeadlightError: no such data set, or its files are missing or damaged; the message says
+            which go where.
+    """
+    known = find_dataset(name)
+    splits = known.open(data)
+    for source in splits:
+        if source is not None:
+            require_classes(source, known.n_clusters, known.title)
+    return Dataset(name, known.title, known.n_clusters, known.official, splits)

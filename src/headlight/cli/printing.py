@@ -1,0 +1,152 @@
+"""What the commands print: stages, tables of clusters, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headlight.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from headlight.features import EmbedReport
+    from headlight.ranking import Ranked
+    from headlight.runs import Run
+
+SHOWN = 25  # clusters in the table that `cluster` prints
+
+
+class Stages:
+    """One progress display after the other, as the stages of the pipeline ask for them."""
+
+    UNITS = {"fit": "steps"}  # noqa: RUF012
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._open: Any = None
+
+    def __call__(self, stage: str) -> Callable[[int, int], None]:
+        """Ends the display before, and begins the one of ``stage``."""
+        self._close()
+        self._open = self._terminal.progress(stage, self.UNITS.get(stage, "images"))
+        return self._open.__enter__()
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.__exit__(None, None, None)
+            self._open = None
+
+
+def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
+    """What embedding found: how many new, changed, gone, unusable."""
+    parts = [
+        (report.kept, "already embedded"),
+        (report.added, "new"),
+        (report.changed, "changed since, embedded again"),
+        (report.gone, "gone from the source, dropped"),
+        (len(report.quarantine), "unusable, in quarantine.parquet"),
+    ]
+    terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
+    for path, reason in report.quarantine[:3]:
+        terminal.say(f"  {path!r}: {reason}")
+    if len(report.quarantine) > 3:
+        terminal.say(f"  … and {len(report.quarantine) - 3:,} more")
+
+
+def show_run(terminal: Terminal, run: Run) -> None:
+    """The table of clusters, and where the report is."""
+    rows = run.clusters.to_pylist()
+    total = sum(row["size"] for row in rows)
+    table = new_table("cluster", "images", "share", "confidence", "quality", "most typical")
+    for row in rows[:SHOWN]:
+        confidence = row["mean_confidence"]
+        table.add_row(
+            row["name"],
+            f"{row['size']:,}",
+            f"{row['size'] / total:.1%}",
+            "–" if confidence is None else f"{confidence:.2f}",
+            f"{row['quality']:.2f}",
+            _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
+        )
+    terminal.table(table)
+    if len(rows) > SHOWN:
+        terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
+    for name in run.info["fit"].get("encoders_left_out", []):
+        terminal.say(f"{name} tells less than the best encoder and was left out of the clustering")
+    page = (run.path / "report.html").resolve()
+    found = ""
+    if run.info["fit"]["asked"] == "auto":
+        low, high = run.info["fit"]["n_clusters_range"]
+        found = f" (-k auto; {low} to {high} likely)"
+    terminal.result(f"{total:,} images in {len(rows)} clusters{found}: {run.path}")
+    terminal.result(f"report: {page}")
+    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
+
+
+def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
+    """ACC, NMI and ARI; and the confusion table, where it fits a screen."""
+    found = result["confusion"]
+    classes, clusters = found["classes"], found["clusters"]
+    if len(classes) <= 20 and len(clusters) <= 20:
+        table = new_table("class", *(str(c) for c in clusters), text=(0,))
+        for name, row in zip(classes, found["table"], strict=True):
+            matched = found["matched"].get(str(name))
+            cells = [
+                f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)
+            ]
+            table.add_row(_plain(str(name)), *(_plain(cell) for cell in cells))
+        terminal.table(table)
+        terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
+    terminal.result(
+        f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
+        f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
+    )
+
+
+def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
+    """Encoders, best first, and how to go on with the first."""
+    table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
+    for one in ranked:
+        score = "–" if one.score is None else f"{one.score:.3f}"
+        table.add_row(
+            _plain(one.encoder),
+            score,
+            str(one.n_clusters),
+            f"{one.confidence:.2f}",
+            f"{one.images_per_second:.0f}",
+        )
+    terminal.table(table)
+    if len(ranked) == 1:
+        terminal.result("one encoder only: nothing to compare it with (`headlight encoders`)")
+    else:
+        terminal.result(
+            "score: how well each encoder's clusters explain which images are neighbours for the "
+            "others (1: as theirs do); labels were not used. Go on with: "
+            f"--encoder {ranked[0].encoder}"
+        )
+
+
+def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
+    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    words = {columns[i] for i in text}
+    for name in columns:
+        table.add_column(name, justify="left" if name in words else "right")
+    return table
+
+
+def _plain(text: str) -> str:
+    """File names and labels as they are: no markup, no control characters."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))

@@ -1,6 +1,0 @@
-"""The data sets that image clustering is judged on, read as they are published."""
-
-from headlight.evaluation.datasets.base import Dataset, Splits
-from headlight.evaluation.datasets.registry import DATASETS, find_dataset, open_dataset
-
-__all__ = ["DATASETS", "Dataset", "Splits", "find_dataset", "open_dataset"]

@@ -1,0 +1,64 @@
+"""The whole result as one JSON file: the run, its clusters, its images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headlight.export.destination import ExportReport, refuse_taken_file, writing
+from headlight.export.result import ROWS, Edited
+from headlight.export.streaming import write_object
+from headlight.export.tables import named_assignments
+from headlight.runs import Run
+from headlight.runs.files import atomic
+
+
+def export_json(run: Run, dest: Path) -> ExportReport:
+    """Writes one JSON object: ``run``, ``clusters`` and ``images``.
+
+    ``run`` says source, encoder, fit, versions and scores; ``clusters`` has one object a cluster
+    (cluster, name, size, mean_confidence, prototypes, nearest, quality figures, done); ``images``
+    one object an image, on a line of its own, with the columns of the Parquet export. A number
+    that is missing or not finite is null.
+
+    Arguments:
+        run: fitted.
+        dest: the file; must not be there yet.
+
+    Returns:
+        What was done.
+
+    Raises:
+        HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
+            written.
+    """
+    refuse_taken_file(run, dest)
+    edited = Edited(run)
+    about = ("created", "source", "encoder", "fit", "versions", "scores")
+    members = {
+        "format": "headlight-export",
+        "version": 1,
+        "run": {name: run.info[name] for name in about if name in run.info},
+        "edits": edited.review.n_edits,
+        "clusters": iter([plain(row) for row in edited.review.clusters().to_pylist()]),
+        "images": _images(run),
+    }
+    with writing(dest):
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
+            write_object(stream, members)
+    return ExportReport(dest, len(edited.table))
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as JSON can hold it: a float that is no finite number becomes None."""
+    return {
+        key: None if isinstance(value, float) and not abs(value) < float("inf") else value
+        for key, value in row.items()
+    }
+
+
+def _images(run: Run) -> Iterator[dict[str, Any]]:
+    for batch in named_assignments(run).to_batches(max_chunksize=ROWS):
+        yield from map(plain, batch.to_pylist())

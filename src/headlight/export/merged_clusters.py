@@ -1,0 +1,58 @@
+"""From the clusters that a head knows to those a person made of them, as far as that goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headlight.export.result import Edited
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Which of the edited clusters each of the head's clusters became.
+
+    A merge of whole clusters is kept exactly: probabilities add up. Of a split or of single images
+    moved a head learns nothing; its cluster stands for what most of its images became.
+
+    Arguments:
+        clusters: the edited clusters that a prediction can be, ascending.
+        target: int64 (K,), place in ``clusters`` of each of the head's clusters.
+        agreement: share of the images, outliers left out, whose edited cluster is the one that
+            their fitted cluster stands for.
+        unreachable: edited clusters that hold images and that no prediction can be.
+    """
+
+    clusters: list[int]
+    target: np.ndarray
+    agreement: float
+    unreachable: list[int]
+
+    def probabilities(self, head: np.ndarray) -> np.ndarray:
+        """Float32 (n, K) of the head to float32 (n, clusters)."""
+        out = np.zeros((len(head), len(self.clusters)), np.float32)
+        np.add.at(out.T, self.target, head.T)
+        return out
+
+
+def fold(edited: Edited, n_clusters: int) -> Folding:
+    """Finds what each of the head's clusters became.
+
+    Arguments:
+        edited: the result.
+        n_clusters: K, of the head.
+    """
+    kept = ~edited.table["outlier"].to_numpy()
+    fitted = edited.run.assignments["cluster"].to_numpy()[kept].astype(np.int64)
+    now, place = np.unique(edited.table["cluster"].to_numpy()[kept], return_inverse=True)
+    counts = np.zeros((n_clusters, max(len(now), 1)), np.int64)
+    np.add.at(counts, (fitted, place), 1)
+    became = np.arange(n_clusters)  # one without images stays what it was
+    if len(now):
+        some = counts.any(axis=1)
+        became[some] = now[counts[some].argmax(axis=1)]
+    clusters, target = np.unique(became, return_inverse=True)
+    agreement = float((became[fitted] == now[place]).mean()) if len(now) else 1.0
+    unreachable = sorted(set(now.tolist()) - set(clusters.tolist()))
+    return Folding(clusters.tolist(), target.astype(np.int64), agreement, unreachable)

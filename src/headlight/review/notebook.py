@@ -1,0 +1,138 @@
+"""How a run shows itself in a notebook: figures, and for each cluster a strip of typical images.
+
+The pictures are made here, small, and not by `headlight.explore`: imports go down only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageOps
+
+from headlight.errors import HeadlightError
+from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
+from headlight.review.review import review
+
+if TYPE_CHECKING:
+    from headlight.runs.run import Run
+
+OPEN, LISTED = 20, 100  # clusters shown at once, and in all
+STRIP, SHORT_STRIP = 8, 2  # images of a cluster shown at once, and of one folded away
+SIDE = 64  # pixels of a picture
+TINY = 32  # an original no larger than this is shown with its pixels as squares
+MOST_BYTES = 900_000  # of all pictures
+LONGEST = 80  # letters of a name
+QUALITY = 70  # of JPEG
+WORKERS = 4
+SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+# A notebook may be light or dark, whatever the system is: grey shows on both.
+LINE = "border-top:1px solid rgba(128,128,128,.3)"
+PICTURE = f"width:{SIDE}px;height:{SIDE}px;object-fit:cover;margin:0 2px 0 0;display:inline-block"
+EMPTY = f"{PICTURE};background:rgba(128,128,128,.2);vertical-align:top"
+
+
+def run_html(run: Run) -> str:
+    """The run as HTML, below 1 MB, without scripts; edits are applied.
+
+    Arguments:
+        run: fitted or not; one that is damaged shows what is wrong with it.
+
+    Returns:
+        HTML; every text from outside is escaped.
+    """
+    parts = ['<div style="font-family:sans-serif;font-size:.9em;margin:.4em 0">']
+    try:
+        parts += _contents(run)
+    except (HeadlightError, KeyError, TypeError) as error:
+        said = str(error) if isinstance(error, HeadlightError) else f"run.json lacks {error}"
+        parts.append(f"<p><b>{escape(str(run.path))}</b>: {escape(said)}</p>")
+    return "".join([*parts, "</div>"])
+
+
+def _contents(run: Run) -> Iterable[str]:
+    source = run.info["source"]
+    title = PurePath(source["uri"]).name or source["uri"]
+    parts = [f'<div style="font-size:1.2em"><b>{escape(title)}</b></div>']
+    figures = [f"{source['images']:,} images", f"encoder {escape(run.info['encoder']['encoder'])}"]
+    if not run.fitted:
+        figures.append(f"no clusters yet: <code>headlight fit {escape(str(run.path))}</code>")
+        return [*parts, f"<div>{' · '.join(figures)}</div>"]
+    reviewed = review(run)
+    rows = [row for row in reviewed.clusters().to_pylist() if row["size"]]
+    rows.sort(key=lambda row: (-row["size"], row["cluster"]))
+    scores = run.info.get("scores", {})
+    figures.insert(1, f"{len(rows):,} clusters")
+    figures.append(f"mean confidence {scores.get('mean_confidence', 0):.2f}")
+    known = [f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores]
+    figures += [f"{score} before edits" if reviewed.n_edits else score for score in known]
+    if reviewed.n_edits:
+        figures.append(f"{reviewed.n_edits:,} edits, {len(reviewed.done):,} clusters done")
+    parts.append(f"<div>{' · '.join(figures)}</div>")
+    shown = rows[:LISTED]
+    strips = [
+        row["prototypes"][: STRIP if i < OPEN else SHORT_STRIP] for i, row in enumerate(shown)
+    ]
+    pictures = _pictures(run, [path for strip in strips for path in strip])
+    cards = [_card(row, strip, pictures) for row, strip in zip(shown, strips, strict=True)]
+    parts += cards[:OPEN]
+    if len(rows) > OPEN:
+        more = f"<p>The {LISTED} largest are shown.</p>" if len(rows) > LISTED else ""
+        parts.append(f"<details><summary>{len(rows) - OPEN:,} more clusters</summary>")
+        parts.append(f"{''.join(cards[OPEN:])}{more}</details>")
+    return parts
+
+
+def _card(row: dict[str, Any], strip: list[str], pictures: dict[str, str]) -> str:
+    name = row["name"] if len(row["name"]) <= LONGEST else row["name"][: LONGEST - 1] + "…"
+    said = [f"{row['size']:,} images"]
+    if row["mean_confidence"] is not None:
+        said.append(f"confidence {row['mean_confidence']:.2f}")
+    if row.get("quality") is not None:
+        said.append(f"quality {row['quality']:.2f}")
+    if row["done"]:
+        said.append("done")
+    images = "".join(pictures[path] for path in strip)
+    return (
+        f'<div style="{LINE};padding:.3em 0"><b>{escape(name)}</b> '
+        f'<span style="opacity:.7">{" · ".join(said)}</span><div>{images}</div></div>'
+    )
+
+
+def _pictures(run: Run, paths: list[str]) -> dict[str, str]:
+    """Path → an element that shows the image, or says that it has gone."""
+    try:
+        source: ImageSource | None = run.source
+    except (HeadlightError, OSError):
+        source = None
+    with ThreadPoolExecutor(WORKERS) as pool:
+        uris = list(pool.map(lambda path: _uri(source, path), paths))
+    left = MOST_BYTES
+    found = {}
+    for path, (uri, tiny) in zip(paths, uris, strict=True):
+        name = escape(path[-LONGEST:])
+        left -= len(uri)
+        if uri and left > 0:
+            style = PICTURE + (";image-rendering:pixelated" if tiny else "")
+            found[path] = f'<img src="{uri}" alt="{name}" title="{name}" style="{style}">'
+        else:
+            label = f'role="img" aria-label="{name}" title="{name}"'
+            found[path] = f'<span {label} style="{EMPTY}"></span>'
+    return found
+
+
+def _uri(source: ImageSource | None, path: str) -> tuple[str, bool]:
+    """The picture as a data URI, empty if there is none, and whether the original is tiny."""
+    if source is None:
+        return "", False
+    try:
+        image = decode(source.read(path, DecodeLimits().file_bytes), SIDE)
+    except BadImage:
+        return "", False
+    if max(image.size) <= TINY:
+        return data_uri(image, "PNG", QUALITY), True
+    fitted = ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
+    return data_uri(fitted, "JPEG", QUALITY), False

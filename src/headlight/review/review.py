@@ -1,0 +1,277 @@
+"""A run as people have corrected it: the fit's clusters with all edits replayed over them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headlight.errors import HeadlightError
+from headlight.review.changes import Change, State, free_name, plan
+from headlight.review.log import REDO, UNDO, Edit, EditLog
+from headlight.runs.features import plain_features
+from headlight.runs.run import Run, load_run
+from headlight.runs.tables import NEAREST, PROTOTYPES, cluster_centres, unit_chunks
+
+_KEPT = frozenset(("cluster", "name", "size", "mean_confidence", "prototypes", "nearest"))
+
+
+class Review:
+    """What the clusters of a run are now, and how to change them.
+
+    Arguments:
+        run: fitted.
+
+    Attributes:
+        labels: int32 (n,), the cluster of each row of ``run.assignments``.
+        outlier: bool (n,), rows a person marked as not belonging.
+        by_hand: bool (n,), rows a person moved to where they are.
+        names: cluster → name, of the clusters there are.
+        done: clusters marked as reviewed.
+
+    Use `review`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        fitted, clusters = run.assignments, run.clusters
+        labels = fitted["cluster"].to_numpy().astype(np.int32)
+        numbers = clusters["cluster"].to_pylist()
+        self._state = State(
+            labels=labels.copy(),
+            outlier=np.zeros(len(labels), bool),
+            by_hand=np.zeros(len(labels), bool),
+            names=dict(zip(numbers, clusters["name"].to_pylist(), strict=True)),
+            done=set(),
+            next_cluster=max(numbers, default=-1) + 1,
+        )
+        self._fitted = labels
+        self._log = EditLog(run.path, run.info["fit"]["id"])
+        self._applied: list[tuple[Edit, Change]] = []
+        self._undone: list[tuple[Edit, Change]] = []
+        self.refresh()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int32 (n,), the cluster of each row of ``run.assignments``."""
+        return self._state.labels
+
+    @property
+    def outlier(self) -> np.ndarray:
+        """bool (n,), rows a person marked as not belonging."""
+        return self._state.outlier
+
+    @property
+    def by_hand(self) -> np.ndarray:
+        """bool (n,), rows a person moved to where they are."""
+        return self._state.by_hand
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Cluster → name, of the clusters there are."""
+        return self._state.names
+
+    @property
+    def done(self) -> set[int]:
+        """Clusters marked as reviewed."""
+        return self._state.done
+
+    @property
+    def n_edits(self) -> int:
+        """Edits in force: made and not taken back."""
+        return len(self._applied)
+
+    @property
+    def version(self) -> int:
+        """Lines of the file so far: every edit raises it, undo and redo too."""
+        return self._log.lines
+
+    @property
+    def undoable(self) -> Edit | None:
+        """The edit that `undo` would take back."""
+        return self._applied[-1][0] if self._applied else None
+
+    @property
+    def redoable(self) -> Edit | None:
+        """The edit that `redo` would bring back."""
+        return self._undone[-1][0] if self._undone else None
+
+    @property
+    def note(self) -> str:
+        """One sentence about edits of other fits, which are kept but not applied; or empty."""
+        if not (others := self._log.of_other_fits):
+            return ""
+        what = "edit was" if others == 1 else "edits were"
+        return (
+            f"{others:,} {what} made to an earlier fit of this run and can't be applied to this "
+            f"one; they stay in {self._log.path}."
+        )
+
+    def new_cluster(self, count: int = 1) -> dict[int, str]:
+        """Numbers and names for clusters to be made, which nothing has yet."""
+        found: dict[int, str] = {}
+        for cluster in range(self._state.next_cluster, self._state.next_cluster + count):
+            found[cluster] = free_name([*self.names.values(), *found.values()], cluster)
+        return found
+
+    def refresh(self) -> bool:
+        """Applies what other processes have appended; tells whether there was anything.
+
+        Raises:
+            HeadlightError: a line of the file is damaged, or makes no sense after the others.
+        """
+        new = False
+        for line, edit in self._log.read():
+            try:
+                self._do(edit, self._planned(edit))
+            except HeadlightError as error:
+                raise HeadlightError(
+                    f"line {line} of {self._log.path} can't be applied ({error}): restore the "
+                    "file from a copy, or move it away to start from the clusters as fitted"
+                ) from error
+            new = True
+        return new
+
+    def edit(self, edit: Edit) -> None:
+        """Makes one edit: it is on the disk before it shows.
+
+        Arguments:
+            edit: made by a function of `headlight.review.log`.
+
+        Raises:
+            HeadlightError: it can't be done, or not be written; nothing has changed then.
+        """
+        with self._log.locked():
+            if load_run(self.run.path).info.get("fit", {}).get("id") != self._log.fit:
+                raise HeadlightError(
+                    f"{self.run.path} has been fitted again, so its clusters are others now: "
+                    "open it again"
+                )
+            self.refresh()
+            change = self._planned(edit)
+            self._log.append(edit)
+            self._do(edit, change)
+
+    def undo(self) -> None:
+        """Takes back the last edit in force; without limit. See `edit`."""
+        self.edit(UNDO)
+
+    def redo(self) -> None:
+        """Brings back the last edit taken back. See `edit`."""
+        self.edit(REDO)
+
+    def assignments(self) -> pa.Table:
+        """``run.assignments`` with ``cluster`` as it is now, and a column ``outlier``, bool.
+
+        Confidence, second and margin are still what the head said of its own clusters.
+        """
+        table = self.run.assignments
+        place = table.schema.get_field_index("cluster")
+        table = table.set_column(place, table.schema.field(place), pa.array(self.labels))
+        return table.append_column("outlier", pa.array(self.outlier))
+
+    def clusters(self) -> pa.Table:
+        """As ``run.clusters``, of the clusters there are now, and a column ``done``, bool.
+
+        Size, mean confidence, prototypes (never a marked outlier) and nearest are those of the
+        images now in a cluster; what the fit measured besides is null where these have changed.
+        Prototypes of a run without features are the images the head was surest of.
+
+        Raises:
+            HeadlightError: a file of the run is damaged.
+        """
+        table = self.run.clusters
+        rows = {row["cluster"]: row for row in table.to_pylist()}
+        moved = self.labels != self._fitted
+        changed = set(self._fitted[moved].tolist()) | set(self.labels[moved].tolist())
+        changed |= self.names.keys() ^ rows.keys()
+        fresh = changed | set(self.labels[self.outlier].tolist())
+        described = self._described(sorted(self.names), fresh) if fresh else {}
+        found = []
+        for cluster in sorted(self.names):
+            row = rows.get(cluster, {"cluster": cluster})
+            row |= {"name": self.names[cluster], "done": cluster in self.done}
+            if cluster in changed:
+                row |= dict.fromkeys(row.keys() - _KEPT - {"done"})
+                members = self.labels == cluster
+                row["size"] = int(members.sum())
+                confidence = self.run.assignments["confidence"].to_numpy()[members]
+                row["mean_confidence"] = float(confidence.mean()) if members.any() else None
+            new = described.get(cluster, {})
+            if cluster in fresh:
+                row["prototypes"] = new["prototypes"]
+            if changed and "nearest" in new:
+                row["nearest"] = new["nearest"]
+            elif changed:
+                row["nearest"] = [c for c in row.get("nearest") or [] if c in self.names]
+            found.append(row)
+        schema = table.schema.append(pa.field("done", pa.bool_()))
+        return pa.Table.from_pylist(found, schema=schema)
+
+    def _described(self, clusters: list[int], fresh: set[int]) -> dict[int, dict[str, Any]]:
+        """Prototypes of the fresh clusters, and the nearest of all of them."""
+        number = np.searchsorted(clusters, self.labels)
+        kept = np.where(self.outlier, len(clusters), number)
+        try:
+            features = plain_features(self.run)
+        except HeadlightError:  # a review needs no features, only some of its columns do
+            score = self.run.assignments["confidence"].to_numpy()
+            centres = None
+        else:
+            # A cluster more than there are, for the outliers, which pull at no centre.
+            centres = cluster_centres(features, kept, len(clusters) + 1)[:-1]
+            score = _similarity(features, centres, number)
+        paths = self.run.assignments["path"]
+        found: dict[int, dict[str, Any]] = {}
+        for i, cluster in enumerate(clusters):
+            found[cluster] = {}
+            if cluster in fresh:
+                members = np.flatnonzero(kept == i)
+                typical = members[np.argsort(-score[members], kind="stable")[:PROTOTYPES]]
+                found[cluster]["prototypes"] = [paths[int(row)].as_py() for row in typical]
+            if centres is not None:
+                near = centres @ centres[i]
+                order = [int(j) for j in np.argsort(-near, kind="stable") if j != i]
+                there = [j for j in order if centres[j].any()] if centres[i].any() else []
+                found[cluster]["nearest"] = [clusters[j] for j in there[:NEAREST]]
+        return found
+
+    def _planned(self, edit: Edit) -> Change:
+        if edit["edit"] == "undo":
+            if not self._applied:
+                raise HeadlightError("there is nothing to undo")
+            return self._applied[-1][1]
+        if edit["edit"] == "redo":
+            if not self._undone:
+                raise HeadlightError("there is nothing to redo")
+            return self._undone[-1][1]
+        return plan(self._state, edit)
+
+    def _do(self, edit: Edit, change: Change) -> None:
+        change.apply(self._state, back=edit["edit"] == "undo")
+        if edit["edit"] == "undo":
+            self._undone.append(self._applied.pop())
+        elif edit["edit"] == "redo":
+            self._applied.append(self._undone.pop())
+        else:
+            self._applied.append((edit, change))
+            self._undone.clear()
+
+
+def review(run: Run) -> Review:
+    """The clusters of ``run`` as people have corrected them.
+
+    Arguments:
+        run: fitted.
+
+    Raises:
+        HeadlightError: it is not fitted, or ``edits.jsonl`` or another file of it is damaged.
+    """
+    return Review(run)
+
+
+def _similarity(features: np.ndarray, centres: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """How near each row lies to the centre of its cluster, by cosine: float32 (n,)."""
+    chunks = unit_chunks(features)
+    return np.concatenate([np.einsum("nd,nd->n", u, centres[number[s]]) for s, u in chunks])
