@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from headlight.encoders import Encoder, choice, conversion, load_encoder, probe
+from headlight.encoders import Encoder, load_encoder
 from headlight.encoders.offline_openvino import ov
-from headlight.engines import conversion_cache, cpu_count, make_engine
+from headlight.engines import choice, conversion, conversion_cache, cpu_count, make_engine, probe
 from headlight.engines.base import Engine, Unsupported
 from headlight.engines.batching import Batches, largest_batch
 from headlight.engines.devices import DevicesEngine
