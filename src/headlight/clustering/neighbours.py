@@ -41,7 +41,17 @@ class NeighbourIndex:
 
     def search(self, rows: torch.Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Cosine similarities and indices, each (rows, count), nearest first."""
-        return self._index.search(rows.float().numpy(), min(count, self.n))
+        import faiss
+
+        queries, count = rows.float().numpy(), min(count, self.n)
+        near, found = self._index.search(queries, count)
+        # An inverted file answers −1 where the lists it probed hold too few rows, as they do where
+        # thousands of rows are equal.
+        short = np.flatnonzero((found < 0).any(axis=1))
+        if len(short):
+            every = faiss.SearchParametersIVF(nprobe=self._index.nlist)
+            near[short], found[short] = self._index.search(queries[short], count, params=every)
+        return near, found
 
     def among_themselves(
         self, points: torch.Tensor, count: int

@@ -23,7 +23,7 @@ from headlight.engines.base import cpu_count
 FORMAT = 2
 UNUSED_SECONDS = 60 * 24 * 3600
 # Who had a hand in the graph: none of it is reused after one of them changed.
-MAKERS = ("headlight", "openvino", "torch", "transformers", "timm")
+MAKERS = ("headlight-images", "openvino", "torch", "transformers", "timm")
 
 
 class Kept:

@@ -30,7 +30,7 @@ from headlight.runs.run import FORMAT, Run, load_run, locked
 
 # `--encoder features:FILE`: made elsewhere, and only taken over.
 IMPORTED = "features:"
-PACKAGES = ("headlight", "torch", "numpy", "openvino", "pylance", "pillow", "scikit-learn")
+PACKAGES = ("headlight-images", "torch", "numpy", "openvino", "pylance", "pillow", "scikit-learn")
 
 
 def embed_run(
