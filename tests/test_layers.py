@@ -23,6 +23,7 @@ FLOORS = (
     ("engines",),
     ("encoders",),
     ("images", "clustering"),
+    ("devices",),
     ("errors",),
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}

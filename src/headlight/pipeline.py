@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from headlight.clustering.recipes import views_used
+from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress
 from headlight.images import ImageSource, open_source
@@ -102,6 +103,7 @@ def cluster(
     opened = open_source(source)
     path = default_run(opened) if out is None else Path(out)
     check_clusters(n_clusters)
+    resolve_devices(device)
     if view_images is None:
         view_images = views_used(recipe)
     if (path / "run.json").exists():

@@ -15,7 +15,7 @@ import torch
 
 from headlight.encoders import Encoder, load_encoder
 from headlight.encoders.offline_openvino import ov
-from headlight.engines import choice, conversion, conversion_cache, cpu_count, make_engine, probe
+from headlight.engines import conversion, conversion_cache, cpu_count, make_engine, probe
 from headlight.engines.base import Engine, Unsupported
 from headlight.engines.batching import Batches, largest_batch
 from headlight.engines.devices import DevicesEngine
@@ -286,7 +286,7 @@ def test_probe_images_are_fixed_and_differ() -> None:
 def test_device_names(monkeypatch) -> None:
     encoder = encoder_of(Affine())
     started = []
-    monkeypatch.setattr(choice, "_gpus", lambda: 3)
+    monkeypatch.setattr("headlight.devices.gpu_count", lambda: 3)
     monkeypatch.setattr(
         "headlight.engines.devices.DevicesEngine", lambda _, devices: started.append(devices)
     )
@@ -308,7 +308,7 @@ def test_device_names(monkeypatch) -> None:
             make_engine(encoder, device)
     with pytest.raises(HeadlightError, match="runs on the CPU only"):
         make_engine(other, "cuda")
-    monkeypatch.setattr(choice, "_gpus", lambda: 0)
+    monkeypatch.setattr("headlight.devices.gpu_count", lambda: 0)
     with pytest.raises(HeadlightError, match="no GPU"):
         make_engine(encoder, "cuda")
 

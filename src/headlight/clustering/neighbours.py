@@ -49,7 +49,8 @@ class NeighbourIndex:
         # thousands of rows are equal.
         short = np.flatnonzero((found < 0).any(axis=1))
         if len(short):
-            every = faiss.SearchParametersIVF(nprobe=self._index.nlist)
+            every = faiss.SearchParametersIVF()
+            every.nprobe = self._index.nlist
             near[short], found[short] = self._index.search(queries[short], count, params=every)
         return near, found
 

@@ -38,6 +38,8 @@ from headlight.clustering.validation import (
     require_clusterable,
     sample,
 )
+from headlight.devices import resolve_devices
+from headlight.errors import HeadlightError
 
 # Rows that the temperature is fitted on, read as float32.
 COOLED = 4096
@@ -69,7 +71,7 @@ class SCP(ClusterMixin, BaseEstimator):
         n_epochs: passes over the data. None: the recipe's own, and more where data is little.
         batch_size: pairs a step. None: the recipe's own.
         learning_rate: of Adam. None: the recipe's own.
-        device: "cpu", "cuda", or "auto": cuda where there is one.
+        device: "cpu", "cuda" (the first GPU), "cuda:N", or "auto": a GPU where there is one.
         random_state: seed; the same seed, input and machine give the same bits.
 
     Attributes:
@@ -124,7 +126,7 @@ class SCP(ClusterMixin, BaseEstimator):
         "n_epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "device": [StrOptions({"cpu", "cuda", "auto"})],
+        "device": [str],
         "random_state": ["random_state"],
     }
 
@@ -365,8 +367,7 @@ class SCP(ClusterMixin, BaseEstimator):
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda' but PyTorch sees no CUDA GPU; use device='cpu' or 'auto'.")
-    return torch.device(name)
+    try:
+        return torch.device(resolve_devices(name)[0])
+    except HeadlightError as error:
+        raise ValueError(str(error)) from None

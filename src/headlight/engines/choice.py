@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from importlib.util import find_spec
 
+from headlight.devices import resolve_devices
 from headlight.encoders import Encoder, Fusion
 from headlight.engines.base import Engine, Unsupported
 from headlight.errors import HeadlightError
@@ -27,20 +27,11 @@ def make_engine(encoder: Encoder, device: str = "auto") -> Engine:
     Raises:
         HeadlightError: no such device on this machine, or it can't run the encoder.
     """
-    if device != "auto" and not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise HeadlightError(f"unknown device {device!r}: give auto, cpu, cuda or cuda:N")
-    gpus = _gpus() if device != "cpu" else 0
-    if device == "auto":
-        device = "cuda" if gpus and not encoder.convert else "cpu"
-    if device == "cpu":
+    chosen = ["cpu"] if encoder.convert and device == "auto" else resolve_devices(device)
+    if chosen == ["cpu"]:
         return _on_cpu(encoder)
-    if not gpus:
-        raise HeadlightError(f"device {device!r}: PyTorch sees no GPU here; give cpu")
     if encoder.convert:
         raise HeadlightError(f"encoder {encoder.name} runs on the CPU only: give --device cpu")
-    chosen = [f"cuda:{n}" for n in range(gpus)] if device == "cuda" else [device]
-    if int(chosen[-1].removeprefix("cuda:")) >= gpus:
-        raise HeadlightError(f"device {device!r}: this machine has cuda:0 to cuda:{gpus - 1}")
     if len(chosen) > 1:
         from headlight.engines.devices import DevicesEngine
 
@@ -67,9 +58,3 @@ def _on_cpu(encoder: Encoder) -> Engine:
     from headlight.engines.torch import TorchEngine
 
     return TorchEngine(encoder, "cpu")
-
-
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
