@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from headlight.cli import app
+from headlight.cli.commands import app
 from headlight.errors import HeadlightError
 from headlight.images import open_source
 from headlight.ranking import Sample, rank_encoders

@@ -1,4 +1,4 @@
-"""The whole way in one call: images → features → clusters → a run folder with its report."""
+"""Everything in one call: images → features → clusters → a run folder with its report."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ import numpy as np
 from headlight.clustering.recipes import views_used
 from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, Progress
+from headlight.features import EmbedReport, Stages
 from headlight.images import ImageSource, open_source
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
 from headlight.runs.run import load_run
-
-Stages = Callable[[str], Progress | None]
-"""Called with a stage's name (``embed``, ``fit``); gives what that stage reports progress to."""
 
 
 def embed(
@@ -91,8 +88,9 @@ def cluster(
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        stages: gives each stage something to report progress to.
-        on_embedded: told what embedding found.
+        stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns what
+            each reports progress to.
+        on_embedded: called with what embedding did.
 
     Returns:
         The run.
@@ -123,11 +121,10 @@ def cluster(
     )
     if on_embedded:
         on_embedded(report)
-    progress = stages("fit") if stages else None
-    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, progress=progress)
+    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, stages=stages)
     from headlight.explore import write_report
 
-    write_report(run)
+    write_report(run, progress=stages("report") if stages else None)
     return run
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from headlight.benchmark.baselines import compare, k_means, umap_k_means
 from headlight.benchmark.datasets.imagenet import TEN
 from headlight.benchmark.run import about, benchmark, spread
-from headlight.cli import app
+from headlight.cli.commands import app
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Stored
 from headlight.runs import load_run

@@ -1,7 +1,8 @@
-"""The command as a user types it, in a process of its own."""
+"""The command as a user types it; in a process of its own where that is what is tested."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,21 +13,22 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from headlight.cli.commands import app
 from headlight.features import FeatureStore
 from headlight.runs import load_run
 from tests.conftest import draw
 
 
-def headlight(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headlight", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
+def headlight(*arguments: object, cwd: Path, code: int = 0) -> Result:
+    with contextlib.chdir(cwd):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == code, (done.stderr, done.exception)
     return done
 
 
-def sentence(done: subprocess.CompletedProcess[str]) -> str:
+def sentence(done: Result) -> str:
     """The one line that says what is wrong."""
     lines = [line for line in done.stderr.splitlines() if line.startswith("headlight: ")]
     assert len(lines) == 1, done.stderr
@@ -104,7 +106,6 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
         (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite"),
         (["cluster", photos, "-k", 3, "--views", -1], "give 0 or more"),
         (["cluster", photos, "-k", 3, "--device", "tpu"], "unknown device"),
-        (["cluster", photos, "-k", 3, "--recipe", "best"], "recipe"),
         (["cluster", photos, "-k", 3, "-o", "file"], "is a file, not a run folder"),
         (["cluster", photos, "-k", 3, "-o", photos], "is not a run of headlight"),
         (["cluster", photos, "-k", 3, "-o", "/proc/x.headlight"], "can't be read or written"),
@@ -112,7 +113,6 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
         (["cluster", photos, "-k", 3, "--views", 1, "-o", run], "choose another -o"),
         (["fit", "nowhere", "-k", 3], "no such run folder"),
         (["evaluate", run, "--labels", "gone.csv"], "no such file"),
-        (["export", run, "--to", "zip", "out"], "give one of folders"),
         (["export", run, "--to", "folders", photos], "photos"),
         (["predict", run, photos, "-o", "p.txt"], "must end in .parquet or .csv"),
         (["predict", run, "empty", "-o", "p.csv"], "no images in"),
@@ -125,6 +125,8 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
 
 def test_wrong_usage_is_exit_2_and_debug_shows_the_traceback(tmp_path: Path) -> None:
     headlight("cluster", "x", "--no-such-option", cwd=tmp_path, code=2)
+    headlight("cluster", "x", "--recipe", "best", cwd=tmp_path, code=2)
+    headlight("export", "x", "--to", "zip", "out", cwd=tmp_path, code=2)
     command = [sys.executable, "-m", "headlight", "cluster", "nowhere", "-k", "3", "--debug"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" in done.stderr
@@ -172,22 +174,26 @@ def test_full_disk_is_said_and_nothing_half_written_looks_whole(
     assert load_run(run).info["source"]["images"] == 36
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_embedding_and_the_same_command_resumes(
+    tmp_path: Path, number: int, exit_code: int
+) -> None:
     # A shell that runs the tests in the background has them, and all they start, ignore SIGINT.
     listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{listen}; from headlight.cli import main; main()"
-    command = [sys.executable, "-c", code, "embed", "digits", "--views", "0"]
+    arguments = ["embed", "digits", "--encoder", "lite0@32", "--views", "0"]
+    command = [sys.executable, "-c", code, *arguments]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     store = tmp_path / "digits.headlight" / "features.lance"
     deadline = time.monotonic() + 120
     while not (store.exists() and len(FeatureStore.open(store))) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "stopped; the same command again goes on from here" in err
+    assert process.returncode == exit_code, err
+    assert err.endswith("headlight: stopped; run the same command again to resume\n")
     assert "Traceback" not in err
-    done = headlight("embed", "digits", "--views", 0, cwd=tmp_path)
+    done = headlight(*arguments, cwd=tmp_path)
     assert "already embedded" in done.stderr
     assert "1,797 images embedded" in done.stdout
 

@@ -7,7 +7,7 @@ import platform
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +25,10 @@ from headlight.clustering.recipes import views_used
 from headlight.encoders import load_fusion
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, Stored
+from headlight.features import EmbedReport, Stages, Stored
 from headlight.images import ImageSource
 from headlight.runs import Run, embed_run
 from headlight.runs.files import atomic, write_json
-
-if TYPE_CHECKING:
-    from headlight.pipeline import Stages
 
 RECIPES = ("robust", "paper")
 

@@ -1,8 +1,9 @@
-"""Commands that make clusters: cluster, embed, fit, predict, evaluate."""
+"""Commands that cluster: cluster, embed, fit, predict, evaluate."""
 
 from __future__ import annotations
 
 import functools
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -24,11 +25,18 @@ from headlight.cli.options import (
     ViewImages,
     Views,
 )
-from headlight.cli.printing import Stages, say_embedded, show_evaluation, show_run
+from headlight.cli.printing import Stages, say_embedded, show_evaluation, show_predictions, show_run
 from headlight.cli.terminal import Terminal
 
+CLUSTER = "Cluster"
 
-@command
+
+@command(
+    CLUSTER,
+    "cluster ~/photos",
+    "cluster ~/photos -k 20 --seed 1",
+    "cluster train.parquet -o train.headlight --encoder dinov2-small",
+)
 def cluster(
     source: Source,
     k: Clusters = "auto",
@@ -43,7 +51,7 @@ def cluster(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Cluster images: from a folder to a run folder with a report."""
+    """Cluster images into a run folder with a report."""
     from headlight.pipeline import cluster as run_all
 
     terminal = Terminal(quiet, as_json)
@@ -64,7 +72,7 @@ def cluster(
     show_run(terminal, run)
 
 
-@command
+@command(CLUSTER, "embed ~/photos", "embed ~/photos -o photos.headlight --views 0")
 def embed(
     source: Source,
     out: Out = None,
@@ -76,7 +84,7 @@ def embed(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Make the features of images, and no clusters yet. Run again, it goes on."""
+    """Compute features only; run it again to resume."""
     from headlight.clustering.recipes import views_used
     from headlight.images import open_source
     from headlight.pipeline import default_run
@@ -100,7 +108,7 @@ def embed(
     terminal.data({"run": str(run.path)} | run.info)
 
 
-@command
+@command(CLUSTER, "fit photos.headlight -k 50", "fit photos.headlight --seed 1")
 def fit(
     run: RunFolder,
     k: Clusters = "auto",
@@ -111,24 +119,29 @@ def fit(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Cluster the features of a run, replacing the clusters it had."""
+    """Cluster a run again with other settings; features are reused."""
     from headlight.explore import write_report
     from headlight.runs import fit_run, load_run
 
     terminal = Terminal(quiet, as_json)
-    with terminal.progress("fit", "steps") as progress:
-        fitted = fit_run(
-            load_run(run), k, recipe=recipe, seed=seed, device=device, progress=progress
-        )
-    write_report(fitted)
+    with Stages(terminal) as stages:
+        fitted = fit_run(load_run(run), k, recipe=recipe, seed=seed, device=device, stages=stages)
+        write_report(fitted, progress=stages("report"))
     show_run(terminal, fitted)
 
 
-@command
+@command(
+    CLUSTER,
+    "predict photos.headlight ~/new-photos",
+    "predict photos.headlight ~/new-photos -o new.parquet",
+)
 def predict(
     run: RunFolder,
     source: Source,
-    out: Annotated[Path, typer.Option("-o", help="File to write: .parquet or .csv.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="File to write: .parquet or .csv."),
+    ] = None,
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -139,15 +152,23 @@ def predict(
     from headlight.runs import load_run, predict_run
 
     terminal = Terminal(quiet, as_json)
-    with terminal.progress("predict", "images") as progress:
-        good, bad = predict_run(load_run(run), open_source(source), out, device, progress)
+    with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
+        file = out or Path(folder) / "predictions.parquet"
+        with terminal.progress("predict", "images") as progress:
+            good, bad = predict_run(load_run(run), open_source(source), file, device, progress)
+        show_predictions(terminal, file, good + bad)
     if bad:
-        terminal.say(f"{bad:,} images could not be used: see the column error in {out}")
-    terminal.result(f"{good:,} images assigned in {out}")
-    terminal.data({"out": str(out), "images": good, "unusable": bad})
+        terminal.say(f"{bad:,} unusable (column error)")
+    where = f" in {out}" if out else "; -o FILE.csv or FILE.parquet writes them to a file"
+    terminal.result(f"{good:,} images assigned{where}")
+    terminal.data({"out": out and str(out), "images": good, "unusable": bad})
 
 
-@command
+@command(
+    CLUSTER,
+    "evaluate photos.headlight --labels folder",
+    "evaluate new.parquet --labels labels.csv",
+)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or file of predictions.")],
     labels: Annotated[
@@ -157,7 +178,7 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Compare clusters with known labels: ACC, NMI, ARI and who is confused with whom."""
+    """Score clusters against known labels: ACC, NMI, ARI."""
     from headlight.runs import evaluate as evaluate_run
 
     terminal = Terminal(quiet, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,10 +22,12 @@ from headlight.cli.options import (
 from headlight.cli.printing import Stages, new_table, say_embedded, show_ranking
 from headlight.cli.terminal import Terminal
 
+COMPARE = "Encoders and benchmarks"
 
-@command
+
+@command(COMPARE, "encoders")
 def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """List the encoders, and whether they work here without a network."""
+    """List encoders, and which of them are ready offline."""
     from dataclasses import asdict
 
     from rich.markup import escape
@@ -49,20 +51,23 @@ def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
     terminal.data({"encoders": [asdict(one) for one in rows]})
 
 
-@command
+@command(COMPARE, "rank-encoders ~/photos", "rank-encoders ~/photos --encoders lite0,dinov2-small")
 def rank_encoders(
     source: Source,
     encoders: Annotated[
-        str, typer.Option(help="Names with commas between; all on this disk if left out.")
+        str,
+        typer.Option(
+            metavar="A,B,…", help="Names separated by commas; all that are on disk if omitted."
+        ),
     ] = "",
-    images: Annotated[int, typer.Option(help="Of the sample.")] = 2000,
+    images: Annotated[int, typer.Option(metavar="N", help="Size of the sample.")] = 2000,
     k: Clusters = "auto",
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Which encoder suits these images? Embeds a sample with each, ranks them without labels."""
+    """Rank encoders on a sample of your images, without labels."""
     from dataclasses import asdict
 
     from headlight.encoders.listing import listed
@@ -77,27 +82,45 @@ def rank_encoders(
     terminal.data({"encoders": [asdict(one) for one in ranked]})
 
 
-@command
+@command(
+    COMPARE,
+    "benchmark cifar10 --data ~/data/cifar10",
+    "benchmark stl10 --data ~/data/stl10 --recipe robust --seeds 5",
+)
 def benchmark(
     dataset: Annotated[
         str,
-        typer.Argument(metavar="DATASET", help="cifar10|20|100, stl10, imagenet10, imagenet-dogs."),
+        typer.Argument(
+            metavar="DATASET",
+            help="cifar10, cifar20, cifar100, stl10, imagenet10 or imagenet-dogs.",
+        ),
     ],
-    data: Annotated[Path, typer.Option(help="Folder with the data set's files as published.")],
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder with the data set's files, as published."),
+    ],
     encoder: EncoderName = "lite0",
     views: Views = 2,
-    recipe: Annotated[str | None, typer.Option(help="robust or paper; both if left out.")] = None,
-    seeds: Annotated[int, typer.Option(help="How many, from 0 on.")] = 3,
+    recipe: Annotated[
+        Literal["robust", "paper"] | None, typer.Option(help="One recipe only; both if omitted.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", help="Number of seeds, starting at 0.")] = 3,
     device: Device = "auto",
     cache: Annotated[
-        Path | None, typer.Option(help="Folder for the features; ./DATASET.benchmark if left out.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder for the features; ./DATASET.benchmark if omitted."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write it to a .md or .json file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Also write the result to .md or .json."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Score headlight, k-means and UMAP + k-means on a data set of the literature."""
+    """Compare headlight with baselines on a published data set."""
     from headlight.benchmark.run import SCORES, about, spread
     from headlight.benchmark.run import benchmark as run_all
 

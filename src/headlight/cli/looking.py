@@ -1,9 +1,9 @@
-"""Commands that show clusters and take them away: report, explore, export, demo."""
+"""Commands for looking at clusters and exporting them: report, explore, export, demo."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -12,66 +12,89 @@ from headlight.cli.options import AsJson, Debug, Quiet, RunFolder
 from headlight.cli.printing import Stages, show_run
 from headlight.cli.terminal import Terminal
 
+REVIEW = "Review and export"
+Format = Literal[
+    "folders",
+    "csv",
+    "parquet",
+    "json",
+    "imagefolder",
+    "coco",
+    "yolo",
+    "fiftyone",
+    "label-studio",
+    "onnx",
+]
 
-@command
+
+@command(REVIEW, "report photos.headlight")
 def report(
     run: RunFolder, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
 ) -> None:
-    """Write the page that shows a run: RUN/report.html, one file that needs no network."""
+    """Write RUN/report.html, one self-contained page."""
     from headlight.explore import write_report
     from headlight.runs import load_run
 
     terminal = Terminal(quiet, as_json)
-    path = write_report(load_run(run))
+    with terminal.progress("report", "images") as progress:
+        path = write_report(load_run(run), progress=progress)
     terminal.result(f"report: {path.resolve()}")
     terminal.data({"report": str(path.resolve())})
 
 
-@command
+@command(REVIEW, "explore photos.headlight", "explore photos.headlight --port 8400 --no-browser")
 def explore(
     run: RunFolder,
-    port: Annotated[int, typer.Option(help="On this machine only; 0: any that is free.")] = 0,
-    browser: Annotated[bool, typer.Option(help="Open the page at once.")] = True,
+    port: Annotated[
+        int, typer.Option(metavar="N", help="Port on this machine; 0: any free one.")
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Look through the clusters and correct them, in the browser; nothing is uploaded."""
+    """Review and correct clusters in the browser, locally."""
     from headlight.explore.app import explore as serve
 
     terminal = Terminal(quiet)
 
     def announce(address: str) -> None:
         terminal.result(f"{run} is at {address}")
-        terminal.say("Ctrl-C ends it; edits are kept as they are made.")
+        terminal.say("Ctrl-C stops it; every edit is saved at once.")
 
     serve(run, port, browser, announce)
 
 
-@command
+@command(
+    REVIEW,
+    "export photos.headlight --to folders sorted/",
+    "export photos.headlight --to csv photos.csv",
+    "export photos.headlight --to yolo out/ --val 0.3",
+)
 def export(
     run: RunFolder,
     to: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            help="folders, csv, parquet, json, imagefolder, coco, yolo, fiftyone, label-studio, "
-            "onnx.",
-        ),
+        Format, typer.Option("--to", metavar="FORMAT", help=f"{', '.join(get_args(Format))}.")
     ],
-    dest: Annotated[Path, typer.Argument(metavar="DEST", help="New folder, or new file.")],
-    copy: Annotated[bool, typer.Option("--copy", help="Copies of images, not hard links.")] = False,
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="New folder or new file.")],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Copy images; by default they are hard links.")
+    ] = False,
     val: Annotated[
-        float | None, typer.Option(help="yolo: share of images for validation; 0.2 if left out.")
+        float | None,
+        typer.Option(metavar="SHARE", help="yolo: share of the validation set; 0.2 if omitted."),
     ] = None,
-    metadata: Annotated[str | None, typer.Option(help="imagefolder: jsonl or csv.")] = None,
+    metadata: Annotated[
+        Literal["jsonl", "csv"] | None, typer.Option(help="imagefolder: format of the metadata.")
+    ] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="label-studio: address that the images will have.")
+        str | None,
+        typer.Option(metavar="URL", help="label-studio: where the images will be served from."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Take the clusters away, as edited: folders, tables, data sets for other tools, the model."""
+    """Export the reviewed clusters as folders, tables or a model."""
     from headlight.export import export_run
     from headlight.runs import load_run
 
@@ -89,14 +112,16 @@ def export(
     terminal.data({"dest": str(dest), "exported": done.exported, "missing": done.missing})
 
 
-@command
+@command("Try it", "demo")
 def demo(
-    out: Annotated[Path, typer.Option("-o", help="Run folder.")] = Path("digits.headlight"),
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="RUN", help="Run folder.")] = Path(
+        "digits.headlight"
+    ),
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Cluster the embedded data set, 1,797 handwritten digits, with the embedded encoder."""
+    """Cluster the bundled data set, 1,797 handwritten digits."""
     from headlight.explore import write_report
     from headlight.pipeline import cluster as run_all
     from headlight.runs import evaluate as evaluate_run

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 Source = Annotated[
-    str, typer.Argument(help="Folder, Parquet file with an image column, or: digits.")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="Folder of images, Parquet file with an image column, or: digits."
+    ),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder, such as photos.headlight.")
+]
 
 
 def _clusters(text: str) -> int | str:
@@ -29,23 +34,60 @@ Clusters = Annotated[
         "--clusters",
         parser=_clusters,
         metavar="N|auto",
-        help="Number of clusters, at least 2; auto: as many as the features show.",
+        help="Number of clusters, at least 2; auto: estimated from the features.",
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("-o", help="Run folder; ./SOURCE_NAME.headlight if left out.")
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="RUN",
+        help="Run folder to create or resume; ./SOURCE_NAME.headlight if omitted.",
+    ),
 ]
-EncoderName = Annotated[str, typer.Option("--encoder", help="See: headlight encoders.")]
-Views = Annotated[int, typer.Option(help="Augmented views an image, beside the plain one.")]
+EncoderName = Annotated[
+    str,
+    typer.Option(
+        "--encoder",
+        metavar="ENCODER",
+        help="`headlight encoders` lists them; several joined by +.",
+    ),
+]
+Views = Annotated[
+    int, typer.Option(metavar="N", help="Augmented views per image, besides the plain one.")
+]
 ViewImages = Annotated[
     int | None,
     typer.Option(
-        help="Images that get augmented views, a random sample; 4,000 if left out (paper: all)."
+        metavar="N",
+        help="Number of images that get augmented views, a random sample; 4,000 if omitted "
+        "(recipe paper: all).",
     ),
 ]
-Recipe = Annotated[str, typer.Option(help="robust, or paper (SCP as published).")]
-Seed = Annotated[int, typer.Option(help="Of everything random in training.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Recipe = Annotated[
+    Literal["robust", "paper"],
+    typer.Option(help="robust: the default method; paper: SCP as published."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all randomness in training.")]
+Device = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the encoder and the training run."),
+]
+OUTPUT = "Output"
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        rich_help_panel=OUTPUT,
+        help="Print one JSON object on stdout, all else on stderr.",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="No progress, no remarks."),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", rich_help_panel=OUTPUT, help="Show the traceback of an error."),
+]

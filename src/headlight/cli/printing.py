@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.cli.terminal import Terminal
@@ -18,16 +19,16 @@ SHOWN = 25  # clusters in the table that `cluster` prints
 
 
 class Stages:
-    """One progress display after the other, as the stages of the pipeline ask for them."""
+    """One progress display after another, each until the next stage begins."""
 
-    UNITS = {"fit": "steps"}  # noqa: RUF012
+    UNITS = {"fit": "steps", "map": "steps"}  # noqa: RUF012
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._open: Any = None
 
     def __call__(self, stage: str) -> Callable[[int, int], None]:
-        """Ends the display before, and begins the one of ``stage``."""
+        """Ends the current display and begins that of ``stage``."""
         self._close()
         self._open = self._terminal.progress(stage, self.UNITS.get(stage, "images"))
         return self._open.__enter__()
@@ -88,6 +89,25 @@ def show_run(terminal: Terminal, run: Run) -> None:
     terminal.result(f"{total:,} images in {len(rows)} clusters{found}: {run.path}")
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
+
+
+def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
+    """The first rows of a file of predictions."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    if file.suffix == ".csv":
+        batch = pyarrow.csv.open_csv(file).read_next_batch()
+    else:
+        batch = next(pyarrow.parquet.ParquetFile(file).iter_batches(SHOWN))
+    table = new_table("image", "cluster", "confidence", text=(0,))
+    for row in batch.slice(0, SHOWN).to_pylist():
+        cluster = row.get("name") or row["cluster"]
+        cells = ("–", row["error"]) if row["error"] else (cluster, f"{row['confidence']:.2f}")
+        table.add_row(*(_plain(str(cell)) for cell in (row["path"], *cells)))
+    terminal.table(table)
+    if total > SHOWN:
+        terminal.result(f"… and {total - SHOWN:,} more")
 
 
 def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:

@@ -75,53 +75,48 @@ class Terminal:
 
 class _Bar:
     def __init__(self, console: Console, what: str, unit: str) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
             TextColumn("{task.description:>9}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[status]}"),
             console=console,
         )
-        self._task = self._progress.add_task(what, total=None, rate="")
+        self._task = self._progress.add_task(what, total=None, status="")
         self._rate = _Rate(unit)
+        self._done = 1
 
     def __enter__(self) -> _Bar:
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._progress.update(self._task, completed=self._done, total=self._done)
         self._progress.stop()
 
     def update(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total, rate=self._rate.text(done))
+        self._done = done
+        # All is reported, but the stage has not ended: the bar pulses until it does.
+        shown = total if done < total else None
+        status = self._rate.status(done, total)
+        self._progress.update(self._task, completed=done, total=shown, status=status)
 
 
 class _Lines:
     def __init__(self, say: Callable[[str], None], what: str, unit: str) -> None:
-        self._say, self._what, self._unit = say, what, unit
+        self._say, self._what = say, what
         self._rate = _Rate(unit)
         self._last = time.monotonic()
 
     def update(self, done: int, total: int) -> None:
-        rate = self._rate.text(done)
+        status = self._rate.status(done, total)
         now = time.monotonic()
         if done < total and now - self._last < PLAIN_SECONDS:
             return
         self._last = now
-        left = self._rate.left(done, total)
-        tail = f", {left} left" if done < total and left else ""
-        self._say(
-            f"{self._what}: {done:,} of {total:,} {self._unit}{', ' + rate if rate else ''}{tail}"
-        )
+        self._say(f"{self._what}: {status}")
 
 
 class _Rate:
@@ -131,21 +126,17 @@ class _Rate:
         self._unit = unit
         self._first: tuple[int, float] | None = None
 
-    def _value(self, done: int) -> float:
+    def status(self, done: int, total: int) -> str:
+        """``1,296 of 8,242 images, 43 images/s, 0:02:41 left``; from the first second on a rate."""
         now = time.monotonic()
-        if self._first is None:
-            self._first = (done, now)
-        start, then = self._first
-        return (done - start) / (now - then) if now > then else 0.0
-
-    def text(self, done: int) -> str:
-        rate = self._value(done)
-        return f"{rate:,.0f} {self._unit}/s" if rate else ""
-
-    def left(self, done: int, total: int) -> str:
-        rate = self._value(done)
-        if not rate:
-            return ""
-        minutes, seconds = divmod(round((total - done) / rate), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{seconds:02d}"
+        start, then = self._first = self._first or (done, now)
+        text = f"{done:,} of {total:,} {self._unit}"
+        if done == start or now - then < 1:
+            return text
+        rate = (done - start) / (now - then)
+        text += f", {rate:,.0f} {self._unit}/s" if rate >= 1 else ""
+        if done < total:
+            minutes, seconds = divmod(round((total - done) / rate), 60)
+            hours, minutes = divmod(minutes, 60)
+            text += f", {hours}:{minutes:02d}:{seconds:02d} left"
+        return text

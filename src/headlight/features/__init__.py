@@ -1,6 +1,6 @@
 """Features: made from images by an encoder, kept on disk, resumable."""
 
-from headlight.features.embed import EmbedReport, Progress, embed_source, encode
+from headlight.features.embed import EmbedReport, Progress, Stages, embed_source, encode
 from headlight.features.imported import FeatureFile, import_features
 from headlight.features.store import FeatureStore, Stored, StoreSettings
 
@@ -9,6 +9,7 @@ __all__ = [
     "FeatureFile",
     "FeatureStore",
     "Progress",
+    "Stages",
     "StoreSettings",
     "Stored",
     "embed_source",

@@ -18,7 +18,10 @@ from headlight.features.store import FeatureStore
 from headlight.images import BadImage, DecodeLimits, ImageRef, ImageSource, augment, decode
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) as work goes on."""
+"""Called with (done, total) as work proceeds."""
+
+Stages = Callable[[str], Progress | None]
+"""Called with the name of a stage as it begins; returns what the stage reports progress to."""
 
 Prepared = tuple[ImageRef, list[list[np.ndarray]] | BadImage]
 """An image, and for each encoder its views as pixels, or why it can't be used."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
-from headlight.features import Progress
+from headlight.features import Stages
 from headlight.runs.files import write_json, write_table
 from headlight.runs.map import image_map, map_points
 from headlight.runs.model import save_model
@@ -42,7 +42,7 @@ def fit_run(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
-    progress: Progress | None = None,
+    stages: Stages | None = None,
 ) -> Run:
     """Trains a head on the features of ``run`` and replaces the clusters it had.
 
@@ -52,7 +52,7 @@ def fit_run(
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of everything random in training.
         device: where to train.
-        progress: told the steps done and their total.
+        stages: called with ``fit`` and ``map``; returns what each reports progress to.
 
     Returns:
         The run, opened again.
@@ -73,11 +73,13 @@ def fit_run(
         started = time.perf_counter()
         try:
             X, augmented = stored.to_fit()
-            scp.fit(X, augmented=augmented, progress=progress)
+            scp.fit(X, augmented=augmented, progress=stages("fit") if stages else None)
         except ValueError as error:
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
         probabilities = scp.predict_proba(features)
+        if stages:
+            stages("map")
         started = time.perf_counter()
         xy = image_map(map_points(features, scp.projection_), scp.labels_)
         mapped = time.perf_counter() - started
