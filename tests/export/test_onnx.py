@@ -174,6 +174,40 @@ def test_every_kind_of_head_becomes_the_same_function(
     np.testing.assert_array_equal(labels[clear], scp.predict(new)[clear])
 
 
+def most_of_a_cluster_moved(run: Run, into: int) -> Run:
+    """Two thirds of the images of cluster 0 are put into a new cluster ``into``."""
+    made = review(run)
+    rows = np.flatnonzero(made.labels == 0)
+    made.edit(move({into: rows[: 2 * len(rows) // 3]}, {into: "moved"}))
+    return load_run(run.path)
+
+
+def test_a_cluster_most_of_whose_images_moved_is_the_one_they_moved_to(
+    fitted_copy: Path, tmp_path: Path
+) -> None:
+    run = most_of_a_cluster_moved(load_run(fitted_copy), 9)
+    features = plain_features(run).astype(np.float32)
+    out = export_onnx(run, tmp_path / "out").path
+    labels, probabilities = predicted(out / "head.onnx", features=features)
+    fitted = run.assignments["cluster"].to_numpy()
+    np.testing.assert_array_equal(labels, np.where(fitted == 0, 9, fitted))
+    expected = run.model.predict_proba(features)[:, [1, 2, 0]]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=3, max_size=3) | st.permutations(range(3)))
+def test_every_folding_adds_up_the_probabilities_of_its_clusters(
+    fitted: Run, became: list[int]
+) -> None:
+    from headlight.export.onnx_check import check_head
+    from headlight.export.onnx_head import head_model
+
+    numbers, target = np.unique(became, return_inverse=True)
+    folding = Folding((numbers + 5).tolist(), target, 1.0, [])
+    assert check_head(head_model(fitted.model, folding), fitted, folding).same == 36
+
+
 def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None:
     import torch
 

@@ -58,12 +58,11 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     graph = Graph()
     logits = _logits(graph, scp)
     probabilities = graph.node("Softmax", logits, out="head_probabilities", axis=1)
-    matrix = np.zeros((len(folding.target), len(folding.clusters)), np.float32)
-    matrix[np.arange(len(folding.target)), folding.target] = 1
-    if matrix.shape[0] == matrix.shape[1]:  # nothing merged: their order is the same
+    if np.array_equal(folding.target, np.arange(len(folding.clusters))):
         graph.node("Identity", probabilities, out="probabilities")
     else:
-        graph.node("MatMul", probabilities, graph.constant("became", matrix), out="probabilities")
+        became = np.eye(len(folding.clusters), dtype=np.float32)[folding.target]
+        graph.node("MatMul", probabilities, graph.constant("became", became), out="probabilities")
     first = graph.node("ArgMax", "probabilities", out="first", axis=1, keepdims=0)
     numbers = graph.constant("clusters", np.array(folding.clusters, np.int64))
     graph.node("Gather", numbers, first, out="labels", axis=0)
