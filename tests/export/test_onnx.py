@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +235,7 @@ def test_a_missing_package_is_said_before_anything_is_made(
 
     real = importlib.util.find_spec
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else real(name))
-    with pytest.raises(HeadlightError, match=r"pip install 'headlight\[export\]'"):
+    with pytest.raises(HeadlightError, match=r"pip install 'headlight-images\[export\]'"):
         export_onnx(fitted, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -267,7 +269,7 @@ def test_transformers_encoders_are_written_quietly(
 
     encoder = load_encoder(f"hf:{save(scatter(networks()[family]), tmp_path / family)}")
     capfd.readouterr()
-    model, opset = encoder_model(encoder.build(), encoder.input_size)
+    model, opset = encoder_model(encoder, encoder.build())
     assert capfd.readouterr() == ("", "")
     assert opset == model.opset_import[0].version
     pixels = noise(encoder, 3)
@@ -276,33 +278,61 @@ def test_transformers_encoders_are_written_quietly(
     np.testing.assert_allclose(features, run_torch(encoder, pixels), atol=1e-5)
 
 
-def test_a_network_onnx_has_no_words_for_is_said(capfd: pytest.CaptureFixture[str]) -> None:
-    import torch
+ODD = """
+import torch
 
+class Odd(torch.nn.Module):
+    input_size = 8
+
+    def forward(self, images):
+        print("a word that must not be seen")
+        values = images.mean((2, 3))
+        return values + torch.linalg.eigvals(values @ values.T).real.sum()
+"""
+
+
+def test_a_network_that_onnx_cannot_express_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from headlight.encoders import load_encoder
     from headlight.export.onnx_encoder import Unexportable, encoder_model
 
-    class Odd(torch.nn.Module):
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            values = pixels.float().mean((1, 2))
-            return (
-                torch.from_numpy(np.fft.fft(values.numpy()).real).float()
-                + torch.linalg.eigvals(values @ values.T).real.sum()
-            )
-
-    with pytest.raises(Unexportable, match="PyTorch can't write the encoder as ONNX"):
-        encoder_model(Odd(), 8)
+    (tmp_path / "odd_network.py").write_text(ODD)
+    monkeypatch.chdir(tmp_path)
+    encoder = load_encoder("torch:odd_network:Odd")
+    capfd.readouterr()
+    with pytest.raises(Unexportable, match="PyTorch can't write the encoder as ONNX: .*eig"):
+        encoder_model(encoder, encoder.build())
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_network_too_large_for_a_file_is_said_before_it_is_tried() -> None:
+def test_what_others_print_during_an_export_is_not_lost(
+    fitted: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from headlight.export.onnx_encoder import encoder_model, encoder_of
+
+    encoder = encoder_of(fitted)
+    capfd.readouterr()
+    printed = 0
+    with ThreadPoolExecutor() as pool:
+        export = pool.submit(encoder_model, encoder, encoder.build())
+        while not export.done():
+            printed += os.write(1, b".")
+            wait([export], timeout=0.05)
+    assert export.result()[0].graph.output[0].name == "features"
+    assert capfd.readouterr().out == "." * printed
+
+
+def test_a_network_too_large_for_a_file_is_refused_before_it_is_tried() -> None:
     import torch
 
+    from headlight.encoders import load_encoder
     from headlight.export.onnx_encoder import Unexportable, encoder_model
 
     with torch.device("meta"):
         huge = torch.nn.Linear(30_000, 30_000)
     with pytest.raises(Unexportable, match=r"3.6 GB, are more than an ONNX file holds"):
-        encoder_model(huge, 8)
+        encoder_model(load_encoder("lite0"), huge)
 
 
 def test_other_weights_than_the_runs_are_never_put_in_front(fitted_copy: Path) -> None:

@@ -99,7 +99,7 @@ def _models(
     try:
         encoder = encoder_of(run)
         network = network_of(encoder)
-        graph, opset = encoder_model(network, encoder.input_size)
+        graph, opset = encoder_model(encoder, network)
         done(2)
         whole = join(graph, head_model(run.model, folding, opset))
         _describe(whole, run, names, encoder)

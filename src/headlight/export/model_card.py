@@ -54,7 +54,7 @@ def model_card(edited: Edited, folding: Folding, names: dict[int, str], made: Ma
         "- image-clustering\n- headlight\n---",
         f"# Clusters of {escaped(info['source']['uri'])}",
         f"Sorts an image into one of {len(folding.clusters):,} clusters. They were found in "
-        f"{images:,} images without labels by headlight {info['versions']['headlight']}: the "
+        f"{images:,} images without labels by headlight {info['versions']['headlight-images']}: the "
         f"frozen encoder {escaped(encoder['encoder'])} makes {encoder['dim']:,} features of an "
         "image, and a small head trained on pairs of images that must agree does the rest.",
         _files(made),

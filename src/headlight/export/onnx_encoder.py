@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import os
+import subprocess
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headlight.encoders import load_fusion
+from headlight.encoders import load_encoder, load_fusion
 from headlight.errors import HeadlightError
 from headlight.export.onnx_head import IR_VERSION, OPSET
 from headlight.runs import Run
@@ -69,12 +65,15 @@ def network_of(encoder: Encoder) -> torch.nn.Module:
         raise Unexportable(f"the encoder can't be had here: {error}") from error
 
 
-def encoder_model(network: torch.nn.Module, size: int) -> tuple[onnx.ModelProto, int]:
-    """A network from pixels to features as a graph.
+def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.ModelProto, int]:
+    """An encoder, from pixels to features, as a graph.
+
+    PyTorch writes it in a process of its own: it prints on every channel, also from C++, and to
+    silence that here would silence whatever else this process does meanwhile.
 
     Arguments:
-        network: see `Encoder.build`.
-        size: side of its images, pixels.
+        encoder: `load_encoder` must load it from its name.
+        network: what it builds.
 
     Returns:
         A model, input ``pixels``, uint8 (n, size, size, 3), output ``features``, float32
@@ -84,30 +83,49 @@ def encoder_model(network: torch.nn.Module, size: int) -> tuple[onnx.ModelProto,
         Unexportable: PyTorch can't, or the weights are larger than a file of ONNX may be.
     """
     import onnx
-    import torch
 
     size_in_bytes = sum(4 * weight.numel() for weight in network.parameters())
     if size_in_bytes > MOST_BYTES:
         raise Unexportable(
             f"the encoder's weights, {size_in_bytes / 1e9:.1f} GB, are more than an ONNX file holds"
         )
-    rng = np.random.default_rng(0)
-    pixels = torch.from_numpy(rng.integers(0, 256, (2, size, size, 3), np.uint8))
-    first: Exception | None = None
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
-        for kind in ("older", "newer"):
-            file = Path(folder) / f"{kind}.onnx"
-            try:
-                with _quiet():
-                    torch.onnx.export(network, (pixels,), file, **_options(kind))
-                model = onnx.load(file)
-            except Exception as error:  # of many kinds; what matters is that it could not
-                first = first or error
-                continue
-            model.ir_version = IR_VERSION
-            return model, model.opset_import[0].version
-    text = " ".join(str(first).split())[:160]
-    raise Unexportable(f"PyTorch can't write the encoder as ONNX: {text}") from first
+        file, reason = Path(folder) / "encoder.onnx", Path(folder) / "reason"
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", __name__, encoder.name, str(file), str(reason)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            text = reason.read_text("utf-8") if reason.exists() else f"exit {done.returncode}"
+            raise Unexportable(f"PyTorch can't write the encoder as ONNX: {text}")
+        model = onnx.load(file)
+    model.ir_version = IR_VERSION
+    return model, model.opset_import[0].version
+
+
+def main(name: str, file: str, reason: str) -> None:
+    """Writes the encoder ``name`` to ``file``; if it can't be done, why to ``reason``."""
+    import torch
+
+    encoder = load_encoder(name)
+    size = encoder.input_size
+    pixels = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    )
+    first: Exception | None = None
+    for kind in ("older", "newer"):
+        try:
+            torch.onnx.export(encoder.build(), (pixels,), file, **_options(kind))
+        except Exception as error:  # of many kinds; what matters is that it could not
+            first = first or error
+        else:
+            return
+    Path(reason).write_text(" ".join(str(first).split())[:160], "utf-8")
+    sys.exit(1)
 
 
 def join(encoder: onnx.ModelProto, head: onnx.ModelProto) -> onnx.ModelProto:
@@ -135,34 +153,5 @@ def _options(kind: str) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """PyTorch says much while it exports, on every channel; errors still come as exceptions.
-
-    A graph that can't be exported is printed by C++, so the channels themselves are turned away.
-    """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [(channel, os.dup(channel)) for channel in (1, 2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for channel, _ in kept:
-            os.dup2(nowhere, channel)
-        text = io.StringIO()
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(text),
-            contextlib.redirect_stderr(text),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for channel, copy in kept:
-            os.dup2(copy, channel)
-            os.close(copy)
-        os.close(nowhere)
-        logging.disable(before)
+if __name__ == "__main__":
+    main(*sys.argv[1:])
