@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,60 @@ def test_interrupted_export_leaves_nothing(run: Run, tmp_path: Path) -> None:
         export_folders(run, tmp_path / "out", progress=interrupt)
     assert nothing_left(tmp_path)
     assert snapshot(tmp_path / "photos") == before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from headlight.export import export_folders
+from headlight.runs import load_run
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+export_folders(load_run(sys.argv[1]), Path(sys.argv[2]), progress=kill)
+"""
+
+
+@pytest.fixture(scope="module")
+def abandoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an export has left that was killed in the middle."""
+    folder = tmp_path_factory.mktemp("killed")
+    clusters = {"cat": PATHS[:3], "dogs": PATHS[3:]}
+    run = handmade_run(folder / "run", save(folder / "photos", *PATHS), clusters)
+    subprocess.run([sys.executable, "-c", KILLED, run.path, folder / "out"], check=False)
+    (left,) = folder.glob(".headlight-export-*")
+    assert list(left.rglob("*.jpg"))
+    return left
+
+
+@pytest.fixture
+def killed(abandoned: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(abandoned, tmp_path / abandoned.name))
+
+
+def test_what_a_killed_export_left_is_deleted_by_the_next(
+    run: Run, tmp_path: Path, killed: Path
+) -> None:
+    before = snapshot(tmp_path / "photos")
+    export_folders(run, tmp_path / "out")
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["out", "photos", "run"]
+    assert snapshot(tmp_path / "photos") == before
+
+
+def test_an_export_leaves_others_and_the_users_own_folders_alone(
+    run: Run, tmp_path: Path, killed: Path
+) -> None:
+    (killed / "mine.txt").write_text("put here by a person")
+    (tmp_path / ".headlight-export-notes").mkdir()
+    (tmp_path / ".headlight-export-link").symlink_to(killed)
+
+    def another(done: int, total: int) -> None:
+        if done == 2:
+            export_folders(run, tmp_path / "second")
+
+    assert export_folders(run, tmp_path / "first", progress=another).exported == 4
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+    left = {child.name for child in tmp_path.glob(".headlight-export-*")}
+    assert left == {killed.name, ".headlight-export-notes", ".headlight-export-link"}
+    assert (killed / "mine.txt").exists()
 
 
 def test_images_without_files_get_the_extension_of_their_format(tmp_path: Path) -> None:

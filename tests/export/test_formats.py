@@ -122,7 +122,7 @@ def test_exports_stay_out_of_the_images_and_the_run(
 def test_what_is_there_is_never_replaced(edited: Run, tmp_path: Path, kind: str) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
-    with pytest.raises(HeadlightError, match=r"is there already|is a file"):
+    with pytest.raises(HeadlightError, match=r"exists already|is a file"):
         export_run(edited, kind, mine)
     assert mine.read_text() == "mine"
 

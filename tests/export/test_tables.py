@@ -80,11 +80,11 @@ def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path) -> None:
 def test_an_existing_file_is_never_replaced(run: Run, tmp_path: Path, kind: str) -> None:
     mine = tmp_path / f"mine.{kind}"
     mine.write_text("mine")
-    with pytest.raises(HeadlightError, match="is there already"):
+    with pytest.raises(HeadlightError, match="exists already"):
         EXPORTS[kind](run, mine)
     assert mine.read_text() == "mine"
     (tmp_path / "dangling").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(HeadlightError, match="is there already"):
+    with pytest.raises(HeadlightError, match="exists already"):
         EXPORTS[kind](run, tmp_path / "dangling")
     with pytest.raises(HeadlightError, match="is a folder"):
         EXPORTS[kind](run, tmp_path)

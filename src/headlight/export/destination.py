@@ -1,17 +1,22 @@
-"""Where an export may go, and what it tells when it is done."""
+"""Where an export goes: a new file or a new folder that appears whole or not at all."""
 
 from __future__ import annotations
 
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from headlight.errors import HeadlightError
 from headlight.runs import Run
+from headlight.runs.files import atomic
+
+WORKPLACE = ".headlight-export-"  # how the hidden folders begin in which exports are prepared
+CONTENT, LOCK, OURS = "export", "lock", "made-by-headlight"  # what lies in one, and nothing else
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class ExportReport:
     """What an export did.
 
     Arguments:
-        path: the file or folder made.
+        path: the new file or folder.
         exported: images in it.
         linked: of those, hard links to the user's own files.
         copied: of those, copies.
@@ -33,12 +38,66 @@ class ExportReport:
     missing: list[tuple[str, str]] = field(default_factory=list)
 
 
-def check_place(run: Run, dest: Path) -> None:
-    """Keeps an export out of the user's images and out of the run.
+@contextmanager
+def new_file(run: Run, dest: Path) -> Iterator[Path]:
+    """A temporary name beside ``dest`` that takes its place on success.
+
+    Arguments:
+        run: what is exported; ``dest`` must lie outside it and its images.
+        dest: the file; must not exist.
 
     Raises:
-        HeadlightError: ``dest`` lies in either.
+        HeadlightError: ``dest`` exists, lies where it must not, or can't be written.
     """
+    with _writing(dest):
+        if dest.is_dir():
+            raise HeadlightError(f"{dest} is a folder: give the name of a new file")
+        if dest.exists() or dest.is_symlink():
+            raise HeadlightError(f"{dest} exists already: give another name, or delete it first")
+        _refuse_own_places(run, dest)
+        with _new_parents(dest), atomic(dest) as temporary:
+            yield temporary
+
+
+@contextmanager
+def new_folder(run: Run, dest: Path) -> Iterator[Path]:
+    """A folder, hidden beside ``dest``, that takes its place on success and vanishes otherwise.
+
+    What an export that was killed has left beside ``dest`` is deleted.
+
+    Arguments:
+        run: what is exported; ``dest`` must lie outside it and its images.
+        dest: the folder; may exist if it is empty.
+
+    Raises:
+        HeadlightError: ``dest`` is not free, lies where it must not, or can't be written.
+    """
+    with _writing(dest):
+        _refuse_taken_folder(dest)
+        _refuse_own_places(run, dest)
+        with _new_parents(dest):
+            _delete_abandoned(dest.parent)
+            with _workplace(dest.parent) as workplace:
+                content = workplace / CONTENT
+                content.mkdir()
+                yield content
+                if dest.exists():
+                    dest.rmdir()  # empty, or this fails
+                content.rename(dest)
+
+
+@contextmanager
+def _writing(dest: Path) -> Iterator[None]:
+    """Turns an error of the system (full disk, no permission, …) into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise HeadlightError(f"{dest} can't be written: {why}; nothing was left there") from error
+
+
+def _refuse_own_places(run: Run, dest: Path) -> None:
+    """Keeps an export out of the user's images and out of the run."""
     place = dest.resolve()
     if place.is_relative_to(run.path.resolve()):
         raise HeadlightError(
@@ -53,53 +112,7 @@ def check_place(run: Run, dest: Path) -> None:
         )
 
 
-def refuse_taken_file(run: Run, dest: Path) -> None:
-    """Keeps an export that is one file from replacing anything.
-
-    Raises:
-        HeadlightError: ``dest`` is there, or lies where it must not.
-    """
-    with writing(dest):
-        if dest.is_dir():
-            raise HeadlightError(f"{dest} is a folder: give the name of a file to make")
-        if dest.exists() or dest.is_symlink():
-            raise HeadlightError(f"{dest} is there already: give another name, or delete it first")
-        check_place(run, dest)
-
-
-@contextmanager
-def writing(dest: Path) -> Iterator[None]:
-    """Turns what the system says of ``dest`` (full disk, no permission, …) into a sentence.
-
-    Raises:
-        HeadlightError: instead of OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise HeadlightError(f"{dest} can't be written: {why}; nothing was left there") from error
-
-
-@contextmanager
-def new_folder(run: Run, dest: Path) -> Iterator[Path]:
-    """Gives a hidden folder beside ``dest`` that takes its place on success and vanishes otherwise.
-
-    Arguments:
-        run: what is exported; ``dest`` must lie outside it and its images.
-        dest: folder to make; may exist if it is empty.
-
-    Raises:
-        HeadlightError: ``dest`` is not free, lies where it must not, or can't be written.
-    """
-    with writing(dest):
-        _refuse_taken(dest)
-        check_place(run, dest)
-        with _appearing(dest) as root:
-            yield root
-
-
-def _refuse_taken(dest: Path) -> None:
+def _refuse_taken_folder(dest: Path) -> None:
     if dest.is_symlink():
         raise HeadlightError(f"{dest} is a link: give a folder that doesn't exist yet")
     if not dest.exists():
@@ -113,37 +126,40 @@ def _refuse_taken(dest: Path) -> None:
 
 
 @contextmanager
-def _appearing(dest: Path) -> Iterator[Path]:
-    made: list[Path] = []
-    root: Path | None = None
+def _new_parents(dest: Path) -> Iterator[None]:
+    """The folders above ``dest``; those that are new are removed again after a failure."""
+    absent = [folder for folder in dest.parents if not folder.exists()]
     try:
-        made = _make_parents(dest)
-        root = Path(tempfile.mkdtemp(prefix=".headlight-export-", dir=dest.parent))
-        yield root
-        root.chmod(_default_mode(root))
-        if dest.exists():
-            dest.rmdir()  # empty, or this fails
-        root.rename(dest)
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        yield
     except BaseException:
-        if root is not None:
-            shutil.rmtree(root, ignore_errors=True)
-        for folder in made:
+        for folder in absent:  # the deepest first
             with suppress(OSError):
                 folder.rmdir()
         raise
 
 
-def _make_parents(dest: Path) -> list[Path]:
-    """Makes the folders above ``dest``; the list is of those that were not there, deepest first."""
-    absent = [folder for folder in dest.parents if not folder.exists()]
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    return absent
+@contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """A hidden folder, locked by this process for as long as it exists."""
+    workplace = Path(tempfile.mkdtemp(prefix=WORKPLACE, dir=parent))
+    lock = FileLock(workplace / LOCK)
+    try:
+        with suppress(NotImplementedError, OSError):  # a file system without locks
+            lock.acquire()
+            (workplace / OURS).touch()  # only now: a mark without a lock is an abandoned one
+        yield workplace
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+        lock.release()
 
 
-def _default_mode(root: Path) -> int:
-    """Permissions of a folder made the ordinary way; `tempfile` makes it the owner's alone."""
-    probe = root / ".mode"
-    probe.mkdir()
-    mode = stat.S_IMODE(probe.stat().st_mode)
-    probe.rmdir()
-    return mode
+def _delete_abandoned(parent: Path) -> None:
+    """Deletes the workplaces in ``parent`` whose process has ended; any other folder stays."""
+    for workplace in parent.glob(f"{WORKPLACE}*"):
+        with suppress(OSError, NotImplementedError, Timeout):
+            if workplace.is_symlink() or not (workplace / OURS).is_file():
+                continue
+            if {child.name for child in workplace.iterdir()} <= {CONTENT, LOCK, OURS}:
+                with FileLock(workplace / LOCK, timeout=0):
+                    shutil.rmtree(workplace)

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headlight.export.destination import ExportReport, refuse_taken_file, writing
+from headlight.export.destination import ExportReport, new_file
 from headlight.export.result import ROWS, Edited
 from headlight.export.streaming import write_object
 from headlight.export.tables import named_assignments
 from headlight.runs import Run
-from headlight.runs.files import atomic
 
 
 def export_json(run: Run, dest: Path) -> ExportReport:
@@ -33,21 +32,18 @@ def export_json(run: Run, dest: Path) -> ExportReport:
         HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
             written.
     """
-    refuse_taken_file(run, dest)
-    edited = Edited(run)
-    about = ("created", "source", "encoder", "fit", "versions", "scores")
-    members = {
-        "format": "headlight-export",
-        "version": 1,
-        "run": {name: run.info[name] for name in about if name in run.info},
-        "edits": edited.review.n_edits,
-        "clusters": iter([plain(row) for row in edited.review.clusters().to_pylist()]),
-        "images": _images(run),
-    }
-    with writing(dest):
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
-            write_object(stream, members)
+    with new_file(run, dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        edited = Edited(run)
+        about = ("created", "source", "encoder", "fit", "versions", "scores")
+        members = {
+            "format": "headlight-export",
+            "version": 1,
+            "run": {name: run.info[name] for name in about if name in run.info},
+            "edits": edited.review.n_edits,
+            "clusters": iter([plain(row) for row in edited.review.clusters().to_pylist()]),
+            "images": _images(run),
+        }
+        write_object(stream, members)
     return ExportReport(dest, len(edited.table))
 
 

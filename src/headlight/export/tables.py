@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.parquet as pq
 
-from headlight.export.destination import ExportReport, refuse_taken_file, writing
+from headlight.export.destination import ExportReport, new_file
 from headlight.export.result import Edited
 from headlight.runs import Run
-from headlight.runs.files import atomic, write_table
 
 FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a cell, not show it
 
@@ -34,15 +34,12 @@ def export_csv(run: Run, dest: Path) -> ExportReport:
         HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
             written.
     """
-    refuse_taken_file(run, dest)
-    table = named_assignments(run)
-    for i, column in enumerate(table.schema):
-        if pa.types.is_string(column.type):
-            table = table.set_column(i, column.name, _harmless(table[i]))
-    with writing(dest):
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(dest) as temporary:
-            pyarrow.csv.write_csv(table, temporary)
+    with new_file(run, dest) as temporary:
+        table = named_assignments(run)
+        for i, column in enumerate(table.schema):
+            if pa.types.is_string(column.type):
+                table = table.set_column(i, column.name, _harmless(table[i]))
+        pyarrow.csv.write_csv(table, temporary)
     return ExportReport(dest, len(table))
 
 
@@ -51,11 +48,9 @@ def export_parquet(run: Run, dest: Path) -> ExportReport:
 
     Arguments, result and errors as for `export_csv`.
     """
-    refuse_taken_file(run, dest)
-    table = named_assignments(run)
-    with writing(dest):
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        write_table(dest, table)
+    with new_file(run, dest) as temporary:
+        table = named_assignments(run)
+        pq.write_table(table, temporary, compression="zstd")
     return ExportReport(dest, len(table))
 
 
