@@ -83,7 +83,7 @@ def handmade_run(
             "engine": "openvino-bf16",
             "format": 1,
         },
-        "versions": {"headlight": "0.1.0", "torch": "2.9.0"},
+        "versions": {"headlight-images": "0.1.0", "torch": "2.9.0"},
         "timings": {"embed": {"images": len(rows), "seconds": 0.5}, "fit": {"seconds": 131.0}},
         "fit": {
             "id": FIT,

@@ -47,14 +47,14 @@ def model_card(edited: Edited, folding: Folding, names: dict[int, str], made: Ma
         made: what was exported.
     """
     info = edited.run.info
-    encoder, fit = info["encoder"], info["fit"]
+    encoder, fit, version = info["encoder"], info["fit"], info["versions"]["headlight-images"]
     images = len(edited.table)
     sections = [
         "---\nlibrary_name: onnx\npipeline_tag: image-classification\ntags:\n"
         "- image-clustering\n- headlight\n---",
         f"# Clusters of {escaped(info['source']['uri'])}",
         f"Sorts an image into one of {len(folding.clusters):,} clusters. They were found in "
-        f"{images:,} images without labels by headlight {info['versions']['headlight-images']}: the "
+        f"{images:,} images without labels by headlight {version}: the "
         f"frozen encoder {escaped(encoder['encoder'])} makes {encoder['dim']:,} features of an "
         "image, and a small head trained on pairs of images that must agree does the rest.",
         _files(made),
