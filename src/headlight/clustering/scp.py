@@ -21,9 +21,10 @@ from headlight.clustering.centres import centres_of
 from headlight.clustering.display import scp_html
 from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import MOST_ROWS, Graph
-from headlight.clustering.heads import Heads
+from headlight.clustering.heads import Heads, MLPHead
 from headlight.clustering.hierarchy import cut, merge_hierarchy
-from headlight.clustering.learning import Learned, learn
+from headlight.clustering.information import edge_shares
+from headlight.clustering.learning import learn
 from headlight.clustering.number import count_clusters
 from headlight.clustering.prediction import head_labels, head_logits, head_probabilities
 from headlight.clustering.projection import Projection, fit_projection, project
@@ -31,6 +32,7 @@ from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES
 from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
+from headlight.clustering.splitting import centred_head, fill_empty
 from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.validation import (
@@ -43,6 +45,8 @@ from headlight.errors import HeadlightError
 
 # Rows that the temperature is fitted on, read as float32.
 COOLED = 4096
+# Rows that clusters are split on where some are empty, and rounds: a split may empty another.
+SPLIT_ROWS, FILLED = 20_000, 5
 
 
 class SCP(ClusterMixin, BaseEstimator):
@@ -239,7 +243,7 @@ class SCP(ClusterMixin, BaseEstimator):
         near = min(self.n_neighbors, graph.near(k).shape[1])
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)
 
-        self._describe(features, rows, graph, learned)
+        self._describe(features, rows, graph, learned.labels[self.chosen_head_])
         return self
 
     def _projected(self, features: Features) -> Projection:
@@ -270,17 +274,18 @@ class SCP(ClusterMixin, BaseEstimator):
         return cut(self.clusters_hierarchy_, n_clusters)
 
     def _describe(
-        self, features: Features, rows: np.ndarray, graph: Graph, learned: Learned
+        self, features: Features, rows: np.ndarray, graph: Graph, learned: np.ndarray
     ) -> None:
         """Labels of all rows, and what is to be said of them and of the clusters."""
-        k = self.n_clusters_
-        order = self._number_by_size(features)
-        labels, points = self.labels_[rows], graph.rows[:, 0]
+        k, points = self.n_clusters_, graph.rows[:, 0]
         others = resampled_partitions(points, k)
-        self._calibrate(features, rows, agreement(labels, others, k))
+        # Before rows are labelled: rounding of the divided logits may decide a tie otherwise.
+        self._calibrate(features, rows, agreement(learned, others, k))
+        self._number_by_size(features)
+        labels = self.labels_[rows]
         self.cluster_quality_ = cluster_quality(labels, points, others, k)
         self.clusters_hierarchy_ = merge_hierarchy(
-            learned.shares[self.chosen_head_][np.ix_(order, order)],
+            edge_shares(labels, graph.near(k), k),
             centres_of(points, labels, k).numpy(),
         )
         self.near_duplicates_ = near_duplicates(
@@ -334,14 +339,9 @@ class SCP(ClusterMixin, BaseEstimator):
     def _html_repr(self) -> str:  # scikit-learn's name for what `_repr_html_` gives
         return scp_html(self)
 
-    def _number_by_size(self, features: Features) -> np.ndarray:
-        """Labels every row, with the largest cluster as cluster 0; warns of empty ones.
-
-        Returns:
-            int64 (n_clusters_,): new cluster i is old cluster order[i].
-        """
-        labels = head_labels(self.head_, self.projection_, features)
-        sizes = np.bincount(labels, minlength=self.n_clusters_)
+    def _number_by_size(self, features: Features) -> None:
+        """Labels every row, with the largest cluster as cluster 0; warns of empty ones."""
+        labels, sizes = self._filled(features)
         order = np.argsort(-sizes, kind="stable")
         self.head_.reorder(torch.from_numpy(order))
         self.labels_ = np.argsort(order)[labels]
@@ -352,7 +352,22 @@ class SCP(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return order
+
+    def _filled(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of all rows and sizes of clusters, none of them empty where that can be had."""
+        for rounds in range(FILLED + 1):
+            labels = head_labels(self.head_, self.projection_, features)
+            sizes = np.bincount(labels, minlength=self.n_clusters_)
+            if sizes.all() or rounds == FILLED or isinstance(self.head_, MLPHead):
+                break
+            # Of every cluster some rows: the smallest may be the ones that can be split.
+            order = np.argsort(labels, kind="stable")
+            points = self.projection_(features.rows(np.sort(order[sample(features.n, SPLIT_ROWS)])))
+            if rounds < FILLED - 1:
+                fill_empty(self.head_, points, np.flatnonzero(sizes == 0))
+            elif len(points) >= self.n_clusters_:
+                self.head_ = centred_head(points, self.n_clusters_)
+        return labels, sizes
 
     def _checked(self, X: Any) -> Features:
         check_is_fitted(self, "head_")
