@@ -331,7 +331,7 @@ def test_parameters_survive_cloning_and_fitting(make_blobs):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu_is_said_and_auto_does_without(make_blobs):
     X, _ = make_blobs([20] * 4)
-    with pytest.raises(ValueError, match="device='cuda'"):
+    with pytest.raises(ValueError, match="device 'cuda'"):
         fit(X, device="cuda")
     assert equal(fit(X, n_epochs=5, device="auto"), fit(X, n_epochs=5))
 

@@ -43,10 +43,20 @@ def head_logits(
 
 def head_labels(head: Heads, projection: Projection, features: Features) -> np.ndarray:
     """Most probable cluster of every row: int64 (n,). See `head_logits`."""
-    labels = np.empty(features.n, dtype=np.int64)
+    return labels_and_margins(head, projection, features)[0]
+
+
+def labels_and_margins(
+    head: Heads, projection: Projection, features: Features
+) -> tuple[np.ndarray, np.ndarray]:
+    """Most probable cluster of every row, and by how much: int64 (n,), float32 (n,) of logits."""
+    labels, margins = np.empty(features.n, np.int64), np.empty(features.n, np.float32)
     for start, logits in head_logits(head, projection, features):
-        labels[start : start + len(logits)] = logits.argmax(dim=1).numpy()
-    return labels
+        part = slice(start, start + len(logits))
+        best = logits.topk(min(2, head.n_clusters), dim=1).values
+        margins[part] = (best[:, 0] - best[:, 1]).numpy() if best.shape[1] > 1 else np.inf
+        labels[part] = logits.argmax(dim=1).numpy()
+    return labels, margins
 
 
 def head_probabilities(head: Heads, projection: Projection, features: Features) -> np.ndarray:

@@ -17,6 +17,8 @@ PRINCIPAL = 512
 PART = 512
 # Neighbours looked at, and how many of them make the pairs that disagreement is measured on.
 NEAR, PAIRED = 10, 4
+# With fewer directions than this in which pairs agree, others are kept beside them.
+FEWEST = 16
 # Share of the mean variance added to every direction's disagreement: few rows overfit it.
 SHRINKAGE_VIEWS, SHRINKAGE_NEIGHBOURS = 0.1, 0.01
 
@@ -200,6 +202,8 @@ def _agreeing(
     agreement = np.maximum(1 - 1 / np.maximum(values, 1e-12), 0)
     if not agreement.any():  # pairs agree in nothing: no reason to prefer any direction
         agreement[:] = 1
+    elif (agreement > 0).sum() < FEWEST:  # rows must stay distinct, or K clusters can't be told
+        agreement = np.maximum(agreement, 0.01 * agreement.max())
     return torch.from_numpy(vectors * agreement).float()
 
 

@@ -26,16 +26,22 @@ from headlight.clustering.hierarchy import cut, merge_hierarchy
 from headlight.clustering.information import edge_shares
 from headlight.clustering.learning import learn
 from headlight.clustering.number import count_clusters
-from headlight.clustering.prediction import head_labels, head_logits, head_probabilities
+from headlight.clustering.prediction import (
+    head_labels,
+    head_logits,
+    head_probabilities,
+    labels_and_margins,
+)
 from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.quality import cluster_quality
 from headlight.clustering.recipes import RECIPES
 from headlight.clustering.resampling import resampled_partitions
 from headlight.clustering.spectrum import Spectrum
-from headlight.clustering.splitting import centred_head, fill_empty
+from headlight.clustering.splitting import fill_empty, nearest_centre_head
 from headlight.clustering.starts import starting_centres
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.validation import (
+    CHUNK,
     Features,
     require_clusterable,
     sample,
@@ -47,6 +53,8 @@ from headlight.errors import HeadlightError
 COOLED = 4096
 # Rows that clusters are split on where some are empty, and rounds: a split may empty another.
 SPLIT_ROWS, FILLED = 20_000, 5
+# Logits nearer than this are a tie.
+CLOSE = 1e-3
 
 
 class SCP(ClusterMixin, BaseEstimator):
@@ -341,10 +349,16 @@ class SCP(ClusterMixin, BaseEstimator):
 
     def _number_by_size(self, features: Features) -> None:
         """Labels every row, with the largest cluster as cluster 0; warns of empty ones."""
-        labels, sizes = self._filled(features)
+        labels, margins, sizes = self._filled(features)
         order = np.argsort(-sizes, kind="stable")
         self.head_.reorder(torch.from_numpy(order))
         self.labels_ = np.argsort(order)[labels]
+        # A matrix product may round differently in another column: ties are decided once more.
+        close = np.flatnonzero(margins < CLOSE)
+        for start in range(0, len(close), CHUNK):
+            rows = close[start : start + CHUNK]
+            again = Features(features.rows(rows))
+            self.labels_[rows] = head_labels(self.head_, self.projection_, again)
         if (empty := int((sizes == 0).sum())) > 0:
             warnings.warn(
                 f"{empty} of n_clusters={self.n_clusters_} clusters are empty; "
@@ -353,10 +367,10 @@ class SCP(ClusterMixin, BaseEstimator):
                 stacklevel=3,
             )
 
-    def _filled(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Labels of all rows and sizes of clusters, none of them empty where that can be had."""
+    def _filled(self, features: Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels and margins of all rows, and sizes of clusters; none empty where it can be."""
         for rounds in range(FILLED + 1):
-            labels = head_labels(self.head_, self.projection_, features)
+            labels, margins = labels_and_margins(self.head_, self.projection_, features)
             sizes = np.bincount(labels, minlength=self.n_clusters_)
             if sizes.all() or rounds == FILLED or isinstance(self.head_, MLPHead):
                 break
@@ -366,8 +380,8 @@ class SCP(ClusterMixin, BaseEstimator):
             if rounds < FILLED - 1:
                 fill_empty(self.head_, points, np.flatnonzero(sizes == 0))
             elif len(points) >= self.n_clusters_:
-                self.head_ = centred_head(points, self.n_clusters_)
-        return labels, sizes
+                self.head_ = nearest_centre_head(points, self.n_clusters_)
+        return labels, margins, sizes
 
     def _checked(self, X: Any) -> Features:
         check_is_fitted(self, "head_")

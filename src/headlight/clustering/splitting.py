@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headlight.clustering.centres import centres_of
 from headlight.clustering.heads import SHARPNESS, LinearHeads
 from headlight.clustering.k_means import k_means
 
@@ -37,22 +36,27 @@ def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> No
         own = logits.gather(1, labels[:, None])[:, 0]
         others = labels != old
         room = (own - logits[:, old])[others] / side[others].abs().clamp_min(1e-12)
-        step = float(room.min().clamp(LEAST, SHARPNESS)) if len(room) else SHARPNESS
+        step = float((0.9 * room.min()).clamp(LEAST, SHARPNESS)) if len(room) else SHARPNESS
         for cluster, sign in ((new, -step), (old, step)):
             head.weight[cluster] = head.weight[old] + sign * direction
             head.bias[cluster] = head.bias[old] - sign * offset
             logits[:, cluster] = logits[:, old] + sign * side
 
 
-def centred_head(points: torch.Tensor, n_clusters: int) -> LinearHeads:
-    """The head of the centres of k-means of the rows: for nearly as many clusters as rows.
+@torch.no_grad()
+def nearest_centre_head(points: torch.Tensor, n_clusters: int) -> LinearHeads:
+    """A head that labels as k-means of the rows does: for nearly as many clusters as rows.
+
+    The nearest centre m is the one with the largest m·x − |m|²/2.
 
     Arguments:
-        points: float32 (n, dim), rows of length 1, n at least n_clusters.
+        points: float32 (n, dim), n at least n_clusters.
         n_clusters: K.
     """
-    labels = k_means(points.numpy(), n_clusters, seed=0)[1]
-    return LinearHeads.started(centres_of(points, labels, n_clusters)[None])
+    centres = torch.from_numpy(k_means(points.numpy(), n_clusters, seed=0)[0])
+    head = LinearHeads.started(centres[None])
+    head.bias.copy_(-SHARPNESS / 2 * centres.square().sum(dim=1))
+    return head
 
 
 def _loosest(
