@@ -81,6 +81,8 @@ def handmade_run(
             "dim": 1280,
             "views": 2,
             "engine": "openvino-bf16",
+            "device": "auto",
+            "view_images": 4000,
             "format": 1,
         },
         "versions": {"headlight-images": "0.1.0", "torch": "2.9.0"},
@@ -93,6 +95,7 @@ def handmade_run(
             "asked": len(clusters),
             "recipe": "robust",
             "seed": 7,
+            "device": "auto",
         },
         "scores": {"mean_confidence": 0.6, **(scores or {})},
     }

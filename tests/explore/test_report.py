@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headlight.errors import HeadlightError
@@ -19,10 +20,11 @@ from headlight.explore import write_report
 from headlight.explore.report.cards import IMAGES, images_per_card
 from headlight.explore.report.contents import contents_of
 from headlight.images.digits import DigitsSource
-from headlight.runs import Run
+from headlight.runs import Run, load_run
+from headlight.runs.files import write_table
 from tests.conftest import draw
 from tests.explore.conftest import Opened
-from tests.explore.handmade import handmade_run
+from tests.explore.handmade import FIT, handmade_run
 
 HOSTILE = [
     "<script>document.title='pwned'<∕script>.png",
@@ -116,27 +118,103 @@ def test_nothing_overflows_at_any_width_and_scheme(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("medium", ["screen", "print"])
 def test_all_text_stands_out_from_its_background(
-    hostile_report: Path, open_report: Callable[..., Opened], scheme: str
+    hostile_report: Path, open_report: Callable[..., Opened], scheme: str, medium: str
 ) -> None:
     page = open_report(hostile_report, 1280, scheme).page
+    page.emulate_media(media=medium, color_scheme=scheme)
     # WCAG 2.2, 1.4.3: 4.5 to 1, against the nearest opaque background.
-    worst = page.evaluate("""() => {
+    scope = "main *, .foot *" + (", .hero *" if medium == "print" else "")
+    worst = page.evaluate(
+        """SCOPE => {
         const rgb = c => (c.match(/[\\d.]+/g) || []).map(Number);
         const light = c => { const [r, g, b] = rgb(c).map(v => (v /= 255) <= .03928
             ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126*r + .7152*g + .0722*b; };
         let worst = [99, ''];
-        for (const e of document.querySelectorAll('main *, .foot *')) {
+        for (const e of document.querySelectorAll(SCOPE)) {
             if (![...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())) continue;
             let back = e, colour;
             do { colour = getComputedStyle(back).backgroundColor; back = back.parentElement; }
             while (back && (rgb(colour)[3] ?? 1) < 1);
+            if ((rgb(colour)[3] ?? 1) < 1) colour = 'rgb(255, 255, 255)';  // paper
             const [a, b] = [light(getComputedStyle(e).color), light(colour)].sort((x, y) => y - x);
             const ratio = (a + .05) / (b + .05);
+            if (!e.checkVisibility()) continue;
             if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 90)];
         }
-        return worst; }""")
+        return worst; }""",
+        scope,
+    )
     assert worst[0] >= 4.5, worst
+
+
+@pytest.fixture(scope="module")
+def many_cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    photos = save(folder / "photos", *(f"{i}.jpg" for i in range(12)))
+    clusters = {f"group {k}": [f"{k}/{name}" for name in photos] for k in range(16)}
+    for k in range(16):
+        shutil.copytree(folder / "photos", folder / "all" / str(k))
+    run = handmade_run(folder / "run", folder / "all", clusters)
+    table = run.assignments
+    same = pa.array([row // 4 for row in range(len(table))], pa.int32())
+    write_table(run.path / "assignments.parquet", table.append_column("duplicates", same), FIT)
+    return write_report(load_run(run.path))
+
+
+def test_links_lead_to_the_parts_they_name(
+    many_cards: Path, open_report: Callable[..., Opened]
+) -> None:
+    page = open_report(many_cards).page
+    page.wait_for_selector("html[data-ready=map]", state="attached")
+    places = page.evaluate("[...document.querySelectorAll('.contents a')].map(a => a.hash)")
+    assert {"#map-title", "#sizes", "#clusters", "#copies", "#again"} <= set(places)
+    # How far off the place is once the page has come to rest.
+    off = """place => new Promise(done => {
+        let last = NaN, still = 0;
+        const look = () => {
+            still = scrollY === last ? still + 1 : 0;
+            last = scrollY;
+            if (still < 20) return requestAnimationFrame(look);
+            const box = document.querySelector(place).getBoundingClientRect();
+            const room = document.documentElement.scrollHeight - innerHeight - scrollY;
+            done(room < 1 && box.bottom < innerHeight ? 0 : Math.abs(box.top));
+        };
+        look();
+    })"""
+    for place in places:
+        page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+        page.locator(f".contents a[href='{place}']").click()
+        assert page.evaluate(off, place) <= 16, place
+    page.goto("about:blank")
+    page.goto(f"{many_cards.as_uri()}#copies")
+    page.wait_for_selector("html[data-ready=map]", state="attached")
+    assert page.evaluate(off, "#copies") <= 16
+
+
+def test_the_printed_report_has_its_map_its_colours_and_several_cards_a_page(
+    many_cards: Path, open_report: Callable[..., Opened]
+) -> None:
+    page = open_report(many_cards, scheme="dark").page
+    page.wait_for_selector("html[data-ready=map]", state="attached")
+    pdf = page.pdf(format="A4")
+    pages = len(re.findall(rb"/Type ?/Page\b(?!s)", pdf))
+    # Title and map; sizes and the first cards; four to six cards a page; the rest.
+    assert 4 <= pages <= 9
+    page.emulate_media(media="print")
+    assert page.locator("#map > canvas").first.is_visible()
+    assert not page.locator(".map-tools, .contents, #map-clear, .sort").first.is_visible()
+    adjust = "getComputedStyle(document.querySelector('.bar')).printColorAdjust"
+    assert page.evaluate(adjust) == "exact"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 39)"
+
+
+def test_near_duplicates_are_named(many_cards: Path, open_report: Callable[..., Opened]) -> None:
+    group = open_report(many_cards).page.locator(".copies > li").first
+    assert group.locator(".path").all_text_contents() == [
+        "0/0.jpg", "0/1.jpg", "0/10.jpg", "0/11.jpg"
+    ]  # fmt: skip
 
 
 def test_keyboard_reaches_the_clusters_first(
@@ -259,11 +337,12 @@ def test_headline_and_footer_say_what_made_the_run(
         "ACC\n91.4%",
         "NMI\n80.0%",
         "ARI\n75.0%",
-        "6 images/s",
+        "3 images embedded, 6 a second",
     ):
         assert words in header
     command = (
-        f"headlight cluster '{photos}' -k 2 --encoder lite0 --views 2 --recipe robust --seed 7"
+        f"headlight cluster '{photos}' -k 2 --recipe robust --seed 7 "
+        "--encoder lite0 --views 2 --view-images 4000 --device auto -o NEW_RUN"
     )
     assert command in footer
     for words in ("ab" * 32, "openvino-bf16", "2026-01-02 03:04 UTC", "torch 2.9.0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from headlight.cli.commands import app
 from headlight.explore import write_report
 from headlight.explore.palette import palette
 from headlight.explore.report.cards import make_cards
@@ -25,11 +28,11 @@ from headlight.explore.report.relations import TREE_WIDTH, curve_of, draw_tree, 
 from headlight.explore.report.sprite_sheet import BYTES, SMALLEST, Sheet
 from headlight.explore.thumbnails import Thumbnail, make_thumbnails, shrunk
 from headlight.images import open_source
-from headlight.review.log import merge, rename
+from headlight.review.log import merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, evaluate, load_run
+from headlight.runs import Run, embed_run, evaluate, fit_run, load_run
 from headlight.runs.files import write_json
-from tests.conftest import draw
+from tests.conftest import draw, make_photos
 from tests.explore.conftest import Opened
 from tests.explore.handmade import handmade_run
 from tests.explore.test_report import save
@@ -51,6 +54,65 @@ def test_the_report_shows_the_clusters_as_edited(fitted_copy: Path) -> None:
     assert "&lt;i&gt;discs &amp; more" in text
     assert "before 2 edits" in text
     assert "<i>discs" not in text
+
+
+def headline(run: Path) -> dict[str, tuple[str, str]]:
+    return {f.label: (f.value, f.note) for f in contents_of(load_run(run)).figures}
+
+
+def test_the_headline_of_an_edited_report_is_of_the_edited_clusters_or_says_that_it_is_not(
+    fitted_copy: Path,
+) -> None:
+    before = headline(fitted_copy)
+    made = review(load_run(fitted_copy))
+    made.edit(rename(0, "discs"))
+    assert headline(fitted_copy)["quality"] == before["quality"]
+    made.edit(merge([0, 1], 0))
+    after = headline(fitted_copy)
+    assert (before["clusters"][0], after["clusters"][0]) == ("3", "2")
+    for label in ("quality", "mean confidence"):
+        assert after[label] == (before[label][0], "as fitted, before edits")
+    made.edit(move({0: np.flatnonzero(made.labels == 2)}, {}))
+    assert headline(fitted_copy)["clusters"][0] == "1"  # an emptied one counts nowhere
+
+
+def test_scores_known_from_before_the_edits_are_marked_so(tmp_path: Path) -> None:
+    photos = save(tmp_path / "photos", "1.jpg", "2.jpg")
+    run = handmade_run(
+        tmp_path / "run", tmp_path / "photos", {"a": photos, "b": []}, scores={"acc": 0.9}
+    )
+    assert headline(run.path)["ACC"] == ("90.0%", "against known labels")
+    review(run).edit(rename(0, "named"))
+    assert headline(run.path)["ACC"] == ("90.0%", "as fitted, before edits")
+
+
+def test_the_time_is_that_of_all_embedding_not_of_the_last_few_images(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", per_kind=4)
+    added = photos / "disc" / "new.png"
+    embed_run(open_source(photos), tmp_path / "run", views=0, device="cpu")
+    draw("disc", 99).save(added)
+    run, _ = embed_run(open_source(photos), tmp_path / "run", views=0, device="cpu")
+    fit_run(run, 3, device="cpu")
+    assert headline(tmp_path / "run")["time"][1].startswith("13 images embedded, ")
+
+
+@pytest.mark.parametrize("fitted_on", ["auto", "cpu"])
+def test_the_command_in_the_report_makes_the_same_clusters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted_on: str
+) -> None:
+    photos = make_photos(tmp_path / "my photos")
+    run, _ = embed_run(open_source(photos), tmp_path / "run", views=1, view_images=20)
+    first = fit_run(run, "auto", recipe="paper", seed=3, device=fitted_on)
+    monkeypatch.chdir(tmp_path)
+    lines = contents_of(first).command.splitlines()
+    assert len(lines) == (1 if fitted_on == "auto" else 2)
+    for line in lines:
+        done = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert done.exit_code == 0, done.output
+    second = load_run("NEW_RUN")
+    assert second.assignments.equals(first.assignments)
+    assert second.info["encoder"] == first.info["encoder"]
+    assert second.info["fit"] == first.info["fit"]
 
 
 def test_labels_give_a_matrix_that_follows_edits(
@@ -142,6 +204,9 @@ def test_the_curve_is_shown_for_an_automatic_number_only(fitted_copy: Path) -> N
     info["fit"] |= fit | {"n_clusters_curve": [1.0, 0.99, 0.95, 0.9]}
     write_json(fitted_copy / "run.json", info)
     assert "3 found, 2 to 5 likely" in write_report(load_run(fitted_copy)).read_text("utf-8")
+    review(load_run(fitted_copy)).edit(rename(0, "named"))
+    text = write_report(load_run(fitted_copy)).read_text("utf-8")
+    assert "the fit found 3, 2 to 5 likely, before edits" in text
 
 
 def test_near_duplicates_show_the_largest_groups_first() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headlight.evaluation.labels import read_labels
 from headlight.evaluation.metrics import (
+    SCORES,
     Confusion,
     adjusted_rand,
     clustering_accuracy,
@@ -13,6 +14,7 @@ from headlight.evaluation.metrics import (
 )
 
 __all__ = [
+    "SCORES",
     "Confusion",
     "adjusted_rand",
     "clustering_accuracy",

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+"""The scores of `score`, and what they are called."""
+
 
 class Confusion(NamedTuple):
     """Classes against clusters.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING, Any
 
+from headlight.evaluation import SCORES
 from headlight.export.merged_clusters import Folding
 from headlight.export.result import Edited
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from headlight.encoders.base import Encoder
     from headlight.export.onnx_check import Checked
 
-SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
 LISTED = 200  # clusters with a row in the card
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$^])")
 _LITE = re.compile(r"lite[0-9]")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageOps
 
 from headlight.errors import HeadlightError
+from headlight.evaluation import SCORES
 from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
 from headlight.review.review import review
 
@@ -28,7 +29,6 @@ MOST_BYTES = 900_000  # of all pictures
 LONGEST = 80  # letters of a name
 QUALITY = 70  # of JPEG
 WORKERS = 4
-SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
 # A notebook may be light or dark, whatever the system is: grey shows on both.
 LINE = "border-top:1px solid rgba(128,128,128,.3)"
 PICTURE = f"width:{SIDE}px;height:{SIDE}px;object-fit:cover;margin:0 2px 0 0;display:inline-block"

@@ -102,12 +102,16 @@ def embed_run(
                 "images": images,
                 "quarantined": len(report.quarantine),
             },
-            "encoder": asdict(store.settings),
+            "encoder": asdict(store.settings) | {"device": device},
             "versions": {name: version(name) for name in PACKAGES},
         }
         if encoded:
-            rate = {"images": encoded, "seconds": round(seconds, 2)}
-            info["timings"] = info.get("timings", {}) | {"embed": rate}
+            timings = info.setdefault("timings", {})
+            before = timings.get("embed", {"images": 0, "seconds": 0})
+            timings["embed"] = {
+                "images": before["images"] + encoded,
+                "seconds": round(before["seconds"] + seconds, 2),
+            }
         write_json(path / "run.json", info)
     return load_run(path), report
 

@@ -63,7 +63,9 @@ def fit_run(
     from headlight.clustering import SCP
 
     check_clusters(n_clusters, run.info["source"]["images"])
-    settings: dict[str, Any] = {"asked": n_clusters, "recipe": recipe, "seed": seed}
+    settings: dict[str, Any] = {
+        "asked": n_clusters, "recipe": recipe, "seed": seed, "device": device
+    }  # fmt: skip
     with locked(run.path):
         store = run.features
         paths, stored = store.load()

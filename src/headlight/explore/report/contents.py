@@ -114,7 +114,7 @@ def contents_of(run: Run) -> Contents:
     quarantine = run.quarantine.slice(0, QUARANTINE).to_pylist()
     return Contents(
         title=_title(run),
-        figures=figures_of(run, assignments, table, truth),
+        figures=figures_of(reviewed, truth),
         edits=reviewed.n_edits,
         note=reviewed.note,
         cards=cards,

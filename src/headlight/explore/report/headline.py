@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headlight.evaluation import SCORES
 from headlight.explore.report.confusion import Truth
 from headlight.explore.report.words import duration, percent
-from headlight.runs import Run
-
-SCORES = {"acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+from headlight.review.review import Review
+from headlight.runs.embedding import IMPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +26,31 @@ class Figure:
     note: str = ""
 
 
-def figures_of(
-    run: Run, assignments: pa.Table, clusters: pa.Table, truth: Truth | None
-) -> list[Figure]:
-    """The headline.
+def figures_of(reviewed: Review, truth: Truth | None) -> list[Figure]:
+    """The headline: of the clusters as edited, or with a note where that is not known.
 
     Arguments:
-        run: for its timings, encoder and stored scores.
-        assignments, clusters: of `headlight.review.review.Review`.
+        reviewed: the run as people have corrected it.
         truth: scores of these very clusters; else those in ``run.json`` are shown.
     """
-    info = run.info
-    images = len(assignments)
-    found = sum(size > 0 for size in clusters["size"].to_pylist())
-    confidence = float(assignments["confidence"].to_numpy().mean()) if images else 0.0
-    figures = [Figure("images", f"{images:,}"), Figure("clusters", f"{found:,}")]
-    if (quality := _mean_quality(clusters)) is not None:
-        figures.append(Figure("quality", f"{quality:.2f}", "no labels needed · 1 is best"))
-    figures.append(Figure("mean confidence", percent(confidence)))
+    run = reviewed.run
+    info, images = run.info, len(reviewed.labels)
+    of_fit = "as fitted, before edits" if reviewed.n_edits else ""
+    figures = [
+        Figure("images", f"{images:,}"),
+        Figure("clusters", f"{len(np.unique(reviewed.labels)):,}"),
+    ]
+    if (quality := _mean_quality(run.clusters)) is not None:
+        changed = (reviewed.labels != run.assignments["cluster"].to_numpy()).any()
+        note = of_fit if changed else "no labels needed · 1 is best"
+        figures.append(Figure("quality", f"{quality:.2f}", note))
+    confidence = float(run.assignments["confidence"].to_numpy().mean()) if images else 0.0
+    figures.append(Figure("mean confidence", percent(confidence), of_fit))
     known = truth.scores if truth else info.get("scores", {})
-    scores = {key.lower(): value for key, value in known.items()}
     for key, label in SCORES.items():
-        if isinstance(scores.get(key), int | float):
-            note = "against known labels" if key == "acc" else ""
-            figures.append(Figure(label, percent(scores[key], 1), note))
+        if isinstance(known.get(key), int | float):
+            note = "against known labels" if truth or not of_fit else of_fit
+            figures.append(Figure(label, percent(known[key], 1), note if key == "acc" else ""))
     figures += _time(info.get("timings", {}))
     encoder = info["encoder"]
     figures.append(Figure("encoder", encoder["encoder"], encoder["engine"]))
@@ -59,13 +60,25 @@ def figures_of(
 
 
 def command_of(info: dict[str, Any]) -> str:
-    """The command line that makes the run again, quoted for a shell."""
-    encoder, fit = info["encoder"], info["fit"]
-    words = ["headlight", "cluster", info["source"]["uri"]]
-    words += ["-k", fit.get("asked", fit["n_clusters"])]
-    words += ["--encoder", encoder["encoder"], "--views", encoder["views"]]
-    words += ["--recipe", fit["recipe"], "--seed", fit["seed"], "-o", "NEW_RUN"]
-    return shlex.join(str(word) for word in words)
+    """The command lines that make the run again, quoted for a shell: one, or two where features
+    and clusters were made on different devices."""
+    source, encoder, fit = info["source"], info["encoder"], info["fit"]
+    embed = ["--encoder", encoder["encoder"], "--views", encoder["views"]]
+    if not encoder["encoder"].startswith(IMPORTED):
+        every = source["images"] + source["quarantined"]
+        some = encoder.get("view_images")
+        embed += ["--view-images", every if some is None else some]
+    embed += ["--device", encoder["device"]]
+    fitting = ["-k", fit["asked"], "--recipe", fit["recipe"], "--seed", fit["seed"]]
+    out = ["-o", "NEW_RUN"]
+    if encoder["device"] == fit["device"]:
+        lines = [["cluster", source["uri"], *fitting, *embed, *out]]
+    else:
+        lines = [
+            ["embed", source["uri"], *embed, *out],
+            ["fit", "NEW_RUN", *fitting, "--device", fit["device"]],
+        ]
+    return "\n".join(shlex.join(["headlight", *map(str, line)]) for line in lines)
 
 
 def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
@@ -78,7 +91,7 @@ def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
         *[("Left out", name) for name in fit.get("encoders_left_out", [])],
         ("Weights, hash", encoder["weights"]),
         ("Engine", encoder["engine"]),
-        ("Augmented views", str(encoder["views"])),
+        ("Augmented views", _views(encoder)),
         ("Clusters asked for", _asked(fit)),
         ("Recipe", fit["recipe"]),
         ("Seed", str(fit["seed"])),
@@ -89,6 +102,11 @@ def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _views(encoder: dict[str, Any]) -> str:
+    some = encoder.get("view_images")
+    return str(encoder["views"]) + (f", of {some:,} images at most" if some is not None else "")
+
+
 def _time(timings: dict[str, Any]) -> list[Figure]:
     """How long it all took, and of what."""
     seconds = sum(part["seconds"] for part in timings.values())
@@ -97,7 +115,7 @@ def _time(timings: dict[str, Any]) -> list[Figure]:
     parts = []
     if embed := timings.get("embed"):
         rate = embed["images"] / max(embed["seconds"], 1e-9)
-        parts.append(f"embedding {rate:,.0f} images/s")
+        parts.append(f"{embed['images']:,} images embedded, {rate:,.0f} a second")
     if fit := timings.get("fit"):
         parts.append(f"fit {duration(fit['seconds'])}")
     return [Figure("time", duration(seconds), ", ".join(parts))]
@@ -116,8 +134,7 @@ def _mean_quality(clusters: pa.Table) -> float | None:
 
 
 def _asked(fit: dict[str, Any]) -> str:
-    asked = fit.get("asked", fit["n_clusters"])
-    if asked != "auto":
-        return str(asked)
+    if fit["asked"] != "auto":
+        return str(fit["asked"])
     low, high = fit["n_clusters_range"]
     return f"auto: {fit['n_clusters']} found, {low} to {high} likely"

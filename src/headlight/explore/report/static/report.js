@@ -58,6 +58,7 @@ async function showMap() {
     const card = $(`cluster-${numbers[place]}`);
     highlight(place);
     if (!card) return;
+    document.documentElement.classList.add("drawn");
     history.replaceState(null, "", `#${card.id}`);
     document.querySelectorAll(".card.chosen").forEach((old) => old.classList.remove("chosen"));
     card.classList.add("chosen");
@@ -259,10 +260,18 @@ function fillBorrowed() {
   });
 }
 
+// A card that was never on the screen has a guessed height; a jump over such cards would miss.
+function jump(behavior = "auto") {
+  if (!location.hash) return;
+  document.documentElement.classList.add("drawn");
+  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ behavior });
+}
+
 sortCards();
 fillBorrowed();
+addEventListener("hashchange", () => jump());
 showMap().catch((error) => {
   $("map-section").hidden = false;
   $("map").textContent = "This browser can't draw the map.";
   console.warn(error);
-});
+}).then(() => jump("instant")); // the map has moved what is below it
