@@ -144,8 +144,8 @@ def test_merged_clusters_are_one_and_the_card_says_what_else_was_edited(
     card = (out / "README.md").read_text("utf-8")
     assert r"| 2 | discs \| \*and\* &lt;noise&gt; |" in card
     assert "4 edits by a person: the model's clusters are those of 97.1% of the images" in card
-    assert "never predicted: odd." in card
-    assert "1 images were marked as outliers" in card
+    assert "Never predicted, because they hold images that the head had put elsewhere: odd." in card
+    assert "1 image was marked as an outlier" in card
     assert "no model that takes pixels: not wanted in this test" in card
     assert not (out / "model.onnx").exists()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
 from headlight.export import export_yolo
-from headlight.export.result import Edited
+from headlight.export.result import Result
 from headlight.export.yolo import validation_paths
 from headlight.runs import Run
 from tests.explore.handmade import handmade_run
@@ -67,7 +67,7 @@ def test_the_share_held_out_of_each_cluster_is_the_one_asked_for(
     folder = tmp_path_factory.mktemp("yolo")
     clusters = {f"c{k}": [f"{k}/{i}.jpg" for i in range(n)] for k, n in enumerate(sizes)}
     run = handmade_run(folder / "run", folder / "photos", clusters)
-    held_out = validation_paths(Edited(run), val)
+    held_out = validation_paths(Result(run), val)
     for k, n in enumerate(sizes):
         count = sum(path.startswith(f"{k}/") for path in held_out)
         assert count == min(max(round(n * val), 1), n - 1)

@@ -51,7 +51,7 @@ def export_coco(
             described = _images(layout, images, waiting)
             categories = [
                 {"id": cluster + 1, "name": name, "supercategory": "cluster", "cluster": cluster}
-                for cluster, name in layout.edited.names.items()
+                for cluster, name in layout.result.names.items()
             ]
             members = {
                 "info": _info(run),

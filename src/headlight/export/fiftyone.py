@@ -41,7 +41,7 @@ def export_fiftyone(
         data.mkdir()
         with open_text(root / "labels.json") as stream:
             members = {
-                "classes": list(layout.edited.names.values()),
+                "classes": list(layout.result.names.values()),
                 "labels": Pairs(_labels(layout, data)),
             }
             write_object(stream, members)
@@ -50,8 +50,8 @@ def export_fiftyone(
 
 def _labels(layout: Layout, data: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Name without extension, and what is said of the image."""
-    place = {cluster: i for i, cluster in enumerate(layout.edited.names)}
-    digits = max(6, len(str(len(layout.edited.table))))
+    place = {cluster: i for i, cluster in enumerate(layout.result.names)}
+    digits = max(6, len(str(len(layout.result.table))))
     for row, file in layout.place(lambda row: data, lambda i: f"{i:0{digits}d}"):
         yield (
             file.stem,

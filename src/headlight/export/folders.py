@@ -7,7 +7,7 @@ from pathlib import Path
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.image_files import Link, folder_names
 from headlight.export.layout import Layout
-from headlight.export.result import OUTLIERS, Edited
+from headlight.export.result import OUTLIERS, Result
 from headlight.features import Progress
 from headlight.runs import Run
 
@@ -42,16 +42,16 @@ def export_folders(
     """
     with new_folder(run, dest) as root:
         layout = Layout(run, link, extensions=False, progress=progress)
-        folders = _make_folders(layout.edited, root)
+        folders = _make_folders(layout.result, root)
         for _ in layout.place(lambda row: folders[MARKED if row.outlier else row.cluster]):
             pass
     return layout.report(dest)
 
 
-def _make_folders(edited: Edited, root: Path) -> dict[int, Path]:
+def _make_folders(result: Result, root: Path) -> dict[int, Path]:
     """A folder for every cluster that has images, and one for outliers if there are any."""
-    names = {cluster: edited.names[cluster] for cluster in edited.kept}
-    if any(edited.table["outlier"].to_pylist()):
+    names = {cluster: result.names[cluster] for cluster in result.kept}
+    if any(result.table["outlier"].to_pylist()):
         names[MARKED] = OUTLIERS  # last: a cluster called so keeps its name
     folders = {cluster: root / name for cluster, name in folder_names(names).items()}
     for folder in folders.values():

@@ -50,8 +50,8 @@ def export_imagefolder(
     with new_folder(run, dest) as root:
         layout = Layout(run, link, progress=progress)
         split = root / SPLIT
-        folders = _make_folders(split, layout.edited.names)
-        digits = max(6, len(str(len(layout.edited.table))))
+        folders = _make_folders(split, layout.result.names)
+        digits = max(6, len(str(len(layout.result.table))))
         placed = layout.place(lambda row: folders[row.cluster], lambda i: f"{i:0{digits}d}")
         with open_text(split / f"metadata.{metadata}") as stream:
             table = csv.DictWriter(stream, COLUMNS)
@@ -60,7 +60,7 @@ def export_imagefolder(
             for row, file in placed:
                 values: dict[str, Any] = {
                     "file_name": file.relative_to(split).as_posix(),
-                    "label": layout.edited.names[row.cluster],
+                    "label": layout.result.names[row.cluster],
                     "cluster": row.cluster,
                     "confidence": rounded(row.confidence),
                     "outlier": row.outlier,

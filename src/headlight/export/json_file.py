@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headlight.export.destination import ExportReport, new_file
-from headlight.export.result import ROWS, Edited
+from headlight.export.result import ROWS, Result
 from headlight.export.streaming import write_object
 from headlight.export.tables import named_assignments
 from headlight.runs import Run
@@ -33,18 +33,18 @@ def export_json(run: Run, dest: Path) -> ExportReport:
             written.
     """
     with new_file(run, dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        edited = Edited(run)
+        result = Result(run)
         about = ("created", "source", "encoder", "fit", "versions", "scores")
         members = {
             "format": "headlight-export",
             "version": 1,
             "run": {name: run.info[name] for name in about if name in run.info},
-            "edits": edited.review.n_edits,
-            "clusters": iter([plain(row) for row in edited.review.clusters().to_pylist()]),
+            "edits": result.review.n_edits,
+            "clusters": iter([plain(row) for row in result.review.clusters().to_pylist()]),
             "images": _images(run),
         }
         write_object(stream, members)
-    return ExportReport(dest, len(edited.table))
+    return ExportReport(dest, len(result.table))
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from headlight.errors import HeadlightError
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.result import OUTLIERS, Edited, unique_names
+from headlight.export.result import OUTLIERS, Result, unique_names
 from headlight.export.streaming import open_text, rounded, write_array
 from headlight.features import Progress
 from headlight.runs import Run
@@ -55,7 +55,7 @@ def export_label_studio(
         layout = Layout(run, link, progress=progress)
         images = root / "images"
         images.mkdir()
-        choices = choice_names(layout.edited)
+        choices = choice_names(layout.result)
         (root / "config.xml").write_text(configuration(list(choices.values())), "utf-8")
         with open_text(root / "tasks.json") as stream:
             version = f"headlight-{run.info['fit']['id']}"
@@ -63,10 +63,10 @@ def export_label_studio(
     return layout.report(dest)
 
 
-def choice_names(edited: Edited) -> dict[int, str]:
+def choice_names(result: Result) -> dict[int, str]:
     """Cluster, or −1 for the outliers, → the choice that stands for it."""
-    names = {cluster: _printable(name) for cluster, name in edited.names.items()}
-    if any(edited.table["outlier"].to_pylist()):
+    names = {cluster: _printable(name) for cluster, name in result.names.items()}
+    if any(result.table["outlier"].to_pylist()):
         names[MARKED] = OUTLIERS
     return unique_names(names)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from headlight.errors import HeadlightError
 from headlight.export.destination import ExportReport
 from headlight.export.image_files import Link, Placer
-from headlight.export.result import Edited, Row
+from headlight.export.result import Result, Row
 from headlight.features import Progress
 from headlight.images import BadImage
 from headlight.runs import Run
@@ -32,7 +32,7 @@ class Layout:
     ) -> None:
         if link not in ("auto", "copy"):
             raise HeadlightError(f"link {link!r}: give auto or copy")
-        self.edited = Edited(run)
+        self.result = Result(run)
         self.missing: list[tuple[str, str]] = []
         self._source = run.source
         self._placer = Placer(self._source, link, extensions)
@@ -55,9 +55,9 @@ class Layout:
         Raises:
             HeadlightError: there is not one image left to export.
         """
-        rows = len(self.edited.table)
+        rows = len(self.result.table)
         tried = 0
-        for number, row in enumerate(self.edited.rows(self._source)):
+        for number, row in enumerate(self.result.rows(self._source)):
             if (folder := where(row)) is not None:
                 tried += 1
                 try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headlight.export.result import Edited
+from headlight.export.result import Result
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Folding:
         return out
 
 
-def fold(edited: Edited, n_clusters: int) -> Folding:
+def fold(result: Result, n_clusters: int) -> Folding:
     """Finds what each of the head's clusters became.
 
     Arguments:
         edited: the result.
         n_clusters: K, of the head.
     """
-    kept = ~edited.table["outlier"].to_numpy()
-    fitted = edited.run.assignments["cluster"].to_numpy()[kept].astype(np.int64)
-    now, place = np.unique(edited.table["cluster"].to_numpy()[kept], return_inverse=True)
+    kept = ~result.table["outlier"].to_numpy()
+    fitted = result.run.assignments["cluster"].to_numpy()[kept].astype(np.int64)
+    now, place = np.unique(result.table["cluster"].to_numpy()[kept], return_inverse=True)
     counts = np.zeros((n_clusters, max(len(now), 1)), np.int64)
     np.add.at(counts, (fitted, place), 1)
     became = np.arange(n_clusters)  # one without images stays what it was

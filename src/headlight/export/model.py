@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from headlight.errors import HeadlightError
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.merged_clusters import Folding, fold
-from headlight.export.model_card import Made, model_card
-from headlight.export.result import Edited, unique_names
+from headlight.export.model_card import ExportedModel, model_card
+from headlight.export.result import Result, unique_names
 from headlight.export.streaming import dumped
-from headlight.features import Progress
 from headlight.runs import Run
 from headlight.runs.files import write_json
 
@@ -21,11 +20,10 @@ if TYPE_CHECKING:
 
     from headlight.encoders.base import Encoder
 
-STEPS = 4
 HEAD, MODEL = "head.onnx", "model.onnx"
 
 
-def export_onnx(run: Run, dest: Path, progress: Progress | None = None) -> ExportReport:
+def export_onnx(run: Run, dest: Path) -> ExportReport:
     """Writes the model as ONNX into a new folder.
 
     - ``head.onnx``: features, float32 (n, dim) → ``labels``, int64 (n,), and ``probabilities``,
@@ -43,7 +41,6 @@ def export_onnx(run: Run, dest: Path, progress: Progress | None = None) -> Expor
     Arguments:
         run: fitted.
         dest: folder to make; may exist if it is empty.
-        progress: told the steps done and their total.
 
     Returns:
         What was done; ``exported`` counts the run's images, which the model was made of.
@@ -58,25 +55,23 @@ def export_onnx(run: Run, dest: Path, progress: Progress | None = None) -> Expor
                 f"--to onnx needs the package {package}: pip install 'headlight-images[export]'"
             )
     with new_folder(run, dest) as root:
-        edited = Edited(run)
-        folding = fold(edited, run.model.n_clusters_)
-        names = predicted_names(edited, folding)
-        made = _models(root, run, folding, names, progress)
-        write_json(root / "clusters.json", _clusters(run, folding, names, made.encoder))
-        card = model_card(edited, folding, names, made)
+        result = Result(run)
+        folding = fold(result, run.model.n_clusters_)
+        names = predicted_names(result, folding)
+        model = _models(root, run, folding, names)
+        write_json(root / "clusters.json", _clusters(run, folding, names, model.encoder))
+        card = model_card(result, folding, names, model)
         (root / "README.md").write_text(card, "utf-8")
     return ExportReport(dest, len(run.assignments))
 
 
-def predicted_names(edited: Edited, folding: Folding) -> dict[int, str]:
+def predicted_names(result: Result, folding: Folding) -> dict[int, str]:
     """Number → name of each cluster that a prediction can be, in the order of probabilities."""
-    names = {**edited.review.names, **edited.names}
+    names = {**result.review.names, **result.names}
     return unique_names({k: names.get(k) or f"cluster-{k}" for k in folding.clusters})
 
 
-def _models(
-    root: Path, run: Run, folding: Folding, names: dict[int, str], progress: Progress | None
-) -> Made:
+def _models(root: Path, run: Run, folding: Folding, names: dict[int, str]) -> ExportedModel:
     from headlight.export.onnx_check import check_head, check_images
     from headlight.export.onnx_encoder import (
         Unexportable,
@@ -87,30 +82,21 @@ def _models(
     )
     from headlight.export.onnx_head import head_model
 
-    def done(step: int) -> None:
-        if progress:
-            progress(step, STEPS)
-
     head = head_model(run.model, folding)
     _describe(head, run, names, None)
     checked_head = check_head(head, run, folding)
     _save(head, root / HEAD)
-    done(1)
     try:
         encoder = encoder_of(run)
         network = network_of(encoder)
         graph, opset = encoder_model(encoder, network)
-        done(2)
         whole = join(graph, head_model(run.model, folding, opset))
         _describe(whole, run, names, encoder)
         checked = check_images(whole, run, folding, encoder, network)
-        done(3)
         _save(whole, root / MODEL)
     except Unexportable as reason:
-        done(STEPS)
-        return Made(None, str(reason), checked_head, None)
-    done(STEPS)
-    return Made(encoder, "", checked_head, checked)
+        return ExportedModel(None, str(reason), checked_head, None)
+    return ExportedModel(encoder, "", checked_head, checked)
 
 
 def _save(model: onnx.ModelProto, file: Path) -> None:

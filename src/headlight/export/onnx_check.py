@@ -26,7 +26,7 @@ IMAGES = 24  # images compared
 
 
 @dataclass(frozen=True)
-class Checked:
+class Agreement:
     """How far a model agrees with headlight.
 
     Arguments:
@@ -40,7 +40,7 @@ class Checked:
     same: int | None = None
 
 
-def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Checked:
+def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Agreement:
     """Compares a head's predictions for features of the run.
 
     Raises:
@@ -52,7 +52,7 @@ def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Checked:
     difference = _compare(labels, probabilities, expected, folding, "features")
     fitted = run.assignments["cluster"].to_numpy()[places]
     stands = np.array(folding.clusters)[folding.target[fitted]]
-    return Checked(len(features), difference, int((labels == stands).sum()))
+    return Agreement(len(features), difference, int((labels == stands).sum()))
 
 
 def check_images(
@@ -61,7 +61,7 @@ def check_images(
     folding: Folding,
     encoder: Encoder,
     network: torch.nn.Module,
-) -> Checked:
+) -> Agreement:
     """Compares predictions for images of the run, or for noise where these have gone.
 
     Arguments:
@@ -88,7 +88,7 @@ def check_images(
     stands = np.array(folding.clusters)[
         folding.target[run.assignments["cluster"].to_numpy()[rows].astype(np.int64)]
     ]
-    return Checked(len(rows), difference, int((labels[: len(rows)] == stands).sum()))
+    return Agreement(len(rows), difference, int((labels[: len(rows)] == stands).sum()))
 
 
 def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Any, Any]:

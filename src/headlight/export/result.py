@@ -39,7 +39,7 @@ class Row:
     outlier: bool
 
 
-class Edited:
+class Result:
     """The result of a run with all edits applied.
 
     Arguments:

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headlight.export.destination import ExportReport, new_file
-from headlight.export.result import Edited
+from headlight.export.result import Result
 from headlight.runs import Run
 
 FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a cell, not show it
@@ -61,10 +61,10 @@ def named_assignments(run: Run) -> pa.Table:
         Columns path, cluster, name, the others of ``run.assignments``, and outlier (bool): marked
         so by a person.
     """
-    edited = Edited(run)
-    table = edited.table
-    numbers = pa.array(list(edited.names), table["cluster"].type)
-    names = pa.array(list(edited.names.values()), pa.string())
+    result = Result(run)
+    table = result.table
+    numbers = pa.array(list(result.names), table["cluster"].type)
+    names = pa.array(list(result.names.values()), pa.string())
     named = names.take(pc.index_in(table["cluster"], numbers))
     return table.add_column(table.schema.get_field_index("cluster") + 1, "name", named)
 

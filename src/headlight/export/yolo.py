@@ -9,7 +9,7 @@ from headlight.errors import HeadlightError
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.image_files import Link, folder_names
 from headlight.export.layout import Layout
-from headlight.export.result import Edited, Row
+from headlight.export.result import Result, Row
 from headlight.features import Progress
 from headlight.runs import Run
 
@@ -44,9 +44,9 @@ def export_yolo(
         raise HeadlightError(f"val {val}: give a share above 0 and below 1")
     with new_folder(run, dest) as root:
         layout = Layout(run, link, progress=progress)
-        held_out = validation_paths(layout.edited, val)
+        held_out = validation_paths(layout.result, val)
         # Both have every cluster, even an empty one: classes are numbered by folder.
-        folders = {split: _make_folders(root / split, layout.edited) for split in ("train", "val")}
+        folders = {split: _make_folders(root / split, layout.result) for split in ("train", "val")}
 
         def where(row: Row) -> Path | None:
             split = "val" if row.path in held_out else "train"
@@ -57,7 +57,7 @@ def export_yolo(
     return layout.report(dest)
 
 
-def validation_paths(edited: Edited, val: float) -> set[str]:
+def validation_paths(result: Result, val: float) -> set[str]:
     """The images held out.
 
     Arguments:
@@ -65,7 +65,7 @@ def validation_paths(edited: Edited, val: float) -> set[str]:
         val: share of each cluster, above 0 and below 1.
     """
     groups: dict[int, list[tuple[bytes, str]]] = {}
-    for row in edited.rows():
+    for row in result.rows():
         if not row.outlier:
             groups.setdefault(row.cluster, []).append((_digest(row.path), row.path))
     held_out: set[str] = set()
@@ -79,8 +79,8 @@ def _digest(path: str) -> bytes:
     return hashlib.blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _make_folders(split: Path, edited: Edited) -> dict[int, Path]:
-    names = folder_names({cluster: edited.names[cluster] for cluster in edited.kept})
+def _make_folders(split: Path, result: Result) -> dict[int, Path]:
+    names = folder_names({cluster: result.names[cluster] for cluster in result.kept})
     folders = {cluster: split / name for cluster, name in names.items()}
     for folder in folders.values():
         folder.mkdir(parents=True)

@@ -74,9 +74,23 @@ def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     start = plane[rows] * 10 + np.random.default_rng(SEED).normal(0, 0.01, (len(rows), 2))
     a, b = umap.find_ab_params(spread=1.0, min_dist=0.35)
     laid, _ = umap.simplicial_set_embedding(
-        points[rows], graph, 2, 1.0, a, b, 1.0, 5, EPOCHS, start.astype(np.float32),
-        np.random.RandomState(SEED), "euclidean", {}, False, {}, False,
-    )  # fmt: skip
+        data=points[rows],
+        graph=graph,
+        n_components=2,
+        initial_alpha=1.0,
+        a=a,
+        b=b,
+        gamma=1.0,
+        negative_sample_rate=5,
+        n_epochs=EPOCHS,
+        init=start.astype(np.float32),
+        random_state=np.random.RandomState(SEED),
+        metric="euclidean",
+        metric_kwds={},
+        densmap=False,
+        densmap_kwds={},
+        output_dens=False,
+    )
     return _scaled(_placed(points, rows, laid))
 
 

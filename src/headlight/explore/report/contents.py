@@ -12,7 +12,7 @@ from headlight.explore.report.cards import Card, make_cards
 from headlight.explore.report.confusion import Truth, truth_of
 from headlight.explore.report.duplicates import NearDuplicates, near_duplicates
 from headlight.explore.report.headline import Figure, command_of, figures_of, settings_of
-from headlight.explore.report.map_points import Points, choose_points
+from headlight.explore.report.map_points import MapPoints, choose_points
 from headlight.explore.report.relations import Curve, Tree, curve_of, tree_of
 from headlight.review.review import review
 from headlight.runs import Run
@@ -21,7 +21,7 @@ QUARANTINE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class ReportContents:
     """All that the report says, images aside.
 
     Arguments:
@@ -34,7 +34,7 @@ class Contents:
         empty: names of clusters without images.
         spread: one line about the sizes.
         points: the images on the map.
-        tree, curve, truth, copies: None where the run knows nothing of it.
+        tree, curve, truth, duplicates: None where the run knows nothing of it.
         quarantine: path and reason of images that could not be used.
         more_quarantine: how many more there are.
         command: the command line that makes this run again.
@@ -50,11 +50,11 @@ class Contents:
     more_clusters: int
     empty: list[str]
     spread: str
-    points: Points
+    points: MapPoints
     tree: Tree | None
     curve: Curve | None
     truth: Truth | None
-    copies: NearDuplicates | None
+    duplicates: NearDuplicates | None
     quarantine: list[tuple[str, str]]
     more_quarantine: int
     command: str
@@ -82,14 +82,14 @@ class Contents:
 
     def paths(self) -> list[str]:
         """All images shown large; some may be named twice."""
-        groups = self.copies.shown if self.copies else []
+        groups = self.duplicates.shown if self.duplicates else []
         return [
             *(path for card in self.cards for path in card.paths()),
             *(path for group in groups for path in group.paths),
         ]
 
 
-def contents_of(run: Run) -> Contents:
+def contents_of(run: Run) -> ReportContents:
     """Gathers what the report of ``run`` shows, as people have corrected it.
 
     Arguments:
@@ -112,7 +112,7 @@ def contents_of(run: Run) -> Contents:
     sizes = [row["size"] for row in clusters if row["size"]]
     truth = truth_of(run, assignments, {row["cluster"]: row["name"] for row in clusters})
     quarantine = run.quarantine.slice(0, QUARANTINE).to_pylist()
-    return Contents(
+    return ReportContents(
         title=_title(run),
         figures=figures_of(reviewed, truth),
         edits=reviewed.n_edits,
@@ -130,7 +130,7 @@ def contents_of(run: Run) -> Contents:
         tree=tree_of(run),
         curve=curve_of(run.info["fit"]),
         truth=truth,
-        copies=near_duplicates(assignments),
+        duplicates=near_duplicates(assignments),
         quarantine=[(row["path"], row["error"]) for row in quarantine],
         more_quarantine=len(run.quarantine) - len(quarantine),
         command=command_of(run.info),

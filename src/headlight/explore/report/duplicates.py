@@ -11,7 +11,7 @@ GROUPS, SHOWN = 24, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class DuplicateGroup:
     """One group of near-duplicates.
 
     Arguments:
@@ -36,7 +36,7 @@ class NearDuplicates:
 
     groups: int
     images: int
-    shown: list[Copies]
+    shown: list[DuplicateGroup]
 
 
 def near_duplicates(assignments: pa.Table) -> NearDuplicates | None:
@@ -55,5 +55,5 @@ def near_duplicates(assignments: pa.Table) -> NearDuplicates | None:
     for number in largest.tolist():
         rows = np.flatnonzero(group == number)
         paths = assignments["path"].take(pa.array(rows[:SHOWN])).to_pylist()
-        shown.append(Copies(paths, len(rows), len(set(cluster[rows].tolist())) > 1))
+        shown.append(DuplicateGroup(paths, len(rows), len(set(cluster[rows].tolist())) > 1))
     return NearDuplicates(int((sizes > 0).sum()), int(sizes.sum()), shown)

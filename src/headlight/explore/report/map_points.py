@@ -20,7 +20,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
+class MapPoints:
     """What the map shows.
 
     Arguments:
@@ -36,7 +36,7 @@ class Points:
     sheet: Sheet
 
 
-def choose_points(assignments: pa.Table) -> Points:
+def choose_points(assignments: pa.Table) -> MapPoints:
     """Chooses the images that are points, and those of them that get a picture.
 
     Arguments:
@@ -50,7 +50,7 @@ def choose_points(assignments: pa.Table) -> Points:
     rows = fair_sample(labels, POINTS)
     pictured = fair_sample(labels[rows], CELLS)
     paths = assignments["path"].take(pa.array(rows[pictured])).to_pylist()
-    return Points(rows, pictured, len(labels), assignments, Sheet(paths))
+    return MapPoints(rows, pictured, len(labels), assignments, Sheet(paths))
 
 
 def fair_sample(labels: np.ndarray, count: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def fair_sample(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.concatenate([order[first], order[~first]])[:count])
 
 
-def map_data(points: Points, clusters: list[dict[str, Any]]) -> dict[str, Any]:
+def map_data(points: MapPoints, clusters: list[dict[str, Any]]) -> dict[str, Any]:
     """What the page's script needs, ready for JSON.
 
     Arguments:
