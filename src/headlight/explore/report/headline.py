@@ -63,20 +63,21 @@ def command_of(info: dict[str, Any]) -> str:
     """The command lines that make the run again, quoted for a shell: one, or two where features
     and clusters were made on different devices."""
     source, encoder, fit = info["source"], info["encoder"], info["fit"]
+    embed_device, fit_device = encoder.get("device", "auto"), fit.get("device", "auto")
     embed = ["--encoder", encoder["encoder"], "--views", encoder["views"]]
     if not encoder["encoder"].startswith(IMPORTED):
         every = source["images"] + source["quarantined"]
         some = encoder.get("view_images")
         embed += ["--view-images", every if some is None else some]
-    embed += ["--device", encoder["device"]]
+    embed += ["--device", embed_device]
     fitting = ["-k", fit["asked"], "--recipe", fit["recipe"], "--seed", fit["seed"]]
     out = ["-o", "NEW_RUN"]
-    if encoder["device"] == fit["device"]:
+    if embed_device == fit_device:
         lines = [["cluster", source["uri"], *fitting, *embed, *out]]
     else:
         lines = [
             ["embed", source["uri"], *embed, *out],
-            ["fit", "NEW_RUN", *fitting, "--device", fit["device"]],
+            ["fit", "NEW_RUN", *fitting, "--device", fit_device],
         ]
     return "\n".join(shlex.join(["headlight", *map(str, line)]) for line in lines)
 
