@@ -34,6 +34,14 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+def drawn(page: Any) -> None:
+    """Waits until what has just changed is laid out and painted: drawing takes one frame."""
+    page.evaluate(
+        "() => new Promise(done => { let left = 3;"
+        " const next = () => (left-- ? requestAnimationFrame(next) : done()); next(); })"
+    )
+
+
 @pytest.fixture
 def open_report(browser: Any) -> Iterator[Callable[..., Opened]]:
     pages = []

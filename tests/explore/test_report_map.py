@@ -17,7 +17,7 @@ from headlight.explore import write_report
 from headlight.explore.palette import palette
 from headlight.runs import Run, load_run
 from headlight.runs.files import write_json, write_table
-from tests.explore.conftest import Opened
+from tests.explore.conftest import Opened, drawn
 from tests.explore.handmade import FIT, handmade_run
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 170, 60), "blue": (40, 60, 220)}
@@ -57,7 +57,7 @@ def ready(page: Any) -> None:
     page.evaluate(
         "document.getElementById('map').scrollIntoView({block: 'center', behavior: 'instant'})"
     )
-    page.wait_for_timeout(150)
+    drawn(page)
 
 
 def where(page: Any, cluster: int) -> tuple[float, float]:
@@ -135,7 +135,7 @@ def test_click_jumps_to_the_card_and_highlights_the_cluster(
     ready(page)
     before = strength(page)
     page.mouse.click(*where(page, 2))
-    page.wait_for_timeout(200)
+    drawn(page)
     assert page.evaluate("location.hash") == "#cluster-2"
     card = page.locator("#cluster-2")
     assert "chosen" in card.get_attribute("class")
@@ -146,7 +146,7 @@ def test_click_jumps_to_the_card_and_highlights_the_cluster(
     assert after[2] >= before[2]
     assert max(after[:2]) < 0.6 * min(before[:2])
     page.click("#map-clear")
-    page.wait_for_timeout(100)
+    drawn(page)
     assert strength(page) == before
 
 
@@ -157,7 +157,7 @@ def test_a_card_shows_its_cluster_on_the_map(
     ready(page)
     before = strength(page)
     page.click("#cluster-1 [data-on-map]")
-    page.wait_for_timeout(200)
+    drawn(page)
     after = strength(page)
     assert after[1] >= before[1]
     assert after[0] < 0.6 * before[0]
@@ -189,7 +189,7 @@ def test_points_without_a_picture_show_their_name_and_the_nearest_picture(
                 names.add(page.inner_text("#map-tip .path"))
                 notes.add(page.inner_text("#map-tip .note"))
     page.click("#map-reset")
-    page.wait_for_timeout(100)
+    drawn(page)
     for cluster in range(3):
         page.mouse.move(*where(page, cluster))
         names.add(page.inner_text("#map-tip .path"))
@@ -206,14 +206,14 @@ def test_keys_zoom_move_and_reset(report: Path, open_report: Callable[..., Opene
     start = where(page, 1)
     page.locator("#map canvas[role=application]").focus()
     page.keyboard.press("-")
-    page.wait_for_timeout(100)
+    drawn(page)
     out = where(page, 1)
     page.keyboard.press("0")
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(100)
+    drawn(page)
     right = where(page, 1)
     page.keyboard.press("0")
-    page.wait_for_timeout(100)
+    drawn(page)
     assert where(page, 1) == start
     assert out[0] < start[0] - 20
     assert right[0] == pytest.approx(start[0] - 60, abs=1)
@@ -229,15 +229,18 @@ def test_wheel_zooms_only_a_map_that_has_the_focus(
     scrolled = page.evaluate("scrollY")
     page.mouse.move(*middle)
     page.mouse.wheel(0, 100)
-    page.wait_for_timeout(300)
-    assert page.evaluate("scrollY") > scrolled
+    further = """least => new Promise(done => {
+        const look = () => scrollY > least ? done(true) : requestAnimationFrame(look);
+        look();
+    })"""
+    assert page.evaluate(further, scrolled)
     ready(page)
     page.locator("#map canvas[role=application]").focus()
     before, scrolled = where(page, 0), page.evaluate("scrollY")
     page.mouse.wheel(0, 100)
-    page.wait_for_timeout(300)
+    while where(page, 0)[0] <= before[0] + 10:
+        drawn(page)
     assert page.evaluate("scrollY") == scrolled
-    assert where(page, 0)[0] > before[0] + 10
 
 
 def test_a_finger_gets_the_picture_first_and_the_card_by_a_button(
@@ -248,11 +251,15 @@ def test_a_finger_gets_the_picture_first_and_the_card_by_a_button(
     page.goto(report.as_uri())
     ready(page)
     page.touchscreen.tap(*where(page, 1))
-    page.wait_for_timeout(150)
+    drawn(page)
     assert page.inner_text("#map-tip .name") == "green"
     assert page.evaluate("location.hash") == ""
-    page.wait_for_timeout(450)
-    page.tap("#map-tip button")
+    for _ in range(
+        100
+    ):  # at first the button is not pressed yet, for the finger may still lie there
+        page.tap("#map-tip button")
+        if page.evaluate("location.hash"):
+            break
     assert page.evaluate("location.hash") == "#cluster-1"
     ready(page)
     page.tap("#map", position={"x": 12, "y": 12})

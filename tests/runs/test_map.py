@@ -42,7 +42,7 @@ def test_images_lie_among_their_own_kind() -> None:
     xy = image_map(features, labels)
     assert xy.shape == (600, 2)
     assert xy.dtype == np.float32
-    assert alike(xy, labels) > 0.97
+    assert alike(xy, labels) > 0.99
     # A plane can't do that for 30 groups in 48 dimensions.
     assert alike(xy, labels) > alike(maps.centre_plane(features, labels), labels) + 0.1
 
@@ -60,7 +60,7 @@ def test_rows_beyond_the_sample_lie_among_their_own_kind(monkeypatch: pytest.Mon
     rare = np.r_[labels[:590], np.full(10, 6)]  # a cluster of 10 of 600 is in the sample, too
     features[590:] = groups(10, 1, seed=9)[0]
     xy = image_map(features, rare)
-    assert alike(xy, rare) > 0.97
+    assert alike(xy, rare) > 0.99
     assert (image_map(features, rare) == xy).all()
 
 
@@ -97,7 +97,9 @@ def test_equal_images_have_a_map() -> None:
 def test_the_graph_is_that_of_umap() -> None:
     umap = pytest.importorskip("umap.umap_")
     points = groups(60, 3)[0]
-    distances, near = maps._nearest(points, points, 15)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2).astype(np.float32)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :15]
+    distances = np.take_along_axis(apart, near, axis=1)
     # Theirs as plain Python: to compile it takes longer than to run it.
     sigma, rho = umap.smooth_knn_dist.py_func(distances, 15.0)
     rows, columns, weights, _ = umap.compute_membership_strengths.py_func(
@@ -106,7 +108,7 @@ def test_the_graph_is_that_of_umap() -> None:
     one_way = np.zeros((60, 60))
     one_way[rows, columns] = weights
     theirs = one_way + one_way.T - one_way * one_way.T
-    assert np.abs(maps._fuzzy_graph(distances, near).toarray() - theirs).max() < 1e-3
+    assert np.abs(maps.fuzzy_graph(distances, near).toarray() - theirs).max() < 1e-3
 
 
 def test_a_fit_writes_the_map(fitted: Run) -> None:

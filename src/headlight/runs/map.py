@@ -69,7 +69,7 @@ def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     except ImportError:
         return plane
     rows = _sample(labels)
-    graph = _fuzzy_graph(*_nearest(points[rows], points[rows], min(NEIGHBOURS, len(rows))))
+    graph = fuzzy_graph(*_nearest(points[rows], points[rows], min(NEIGHBOURS, len(rows))))
     # Equal starts would never part.
     start = plane[rows] * 10 + np.random.default_rng(SEED).normal(0, 0.01, (len(rows), 2))
     a, b = umap.find_ab_params(spread=1.0, min_dist=0.35)
@@ -138,7 +138,7 @@ def _nearest(points: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndar
     return np.sqrt(np.maximum(squared, 0)), near
 
 
-def _fuzzy_graph(distances: np.ndarray, near: np.ndarray) -> csr_array:
+def fuzzy_graph(distances: np.ndarray, near: np.ndarray) -> csr_array:
     """UMAP's weighted graph, (n, n): how likely an edge is, seen from either end.
 
     A neighbour at distance d of a row has weight exp(−(d − ρ) / σ), ρ the least distance above 0

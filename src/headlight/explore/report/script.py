@@ -19,6 +19,11 @@ def static_text(name: str) -> str:
     return (own if own.is_file() else shared).read_text("utf-8")
 
 
+def joined(*modules: str) -> str:
+    """The modules one after the other as one, without imports and exports."""
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", static_text(name))) for name in modules)
+
+
 def report_script() -> tuple[str, str]:
     """The report's script, and the source expression that lets a browser run it and no other.
 
@@ -26,8 +31,7 @@ def report_script() -> tuple[str, str]:
         The modules one after the other, without imports and exports; ``'sha256-…'`` for a
         Content-Security-Policy.
     """
-    whole = "\n".join(_EXPORT.sub("", _IMPORT.sub("", static_text(name))) for name in MODULES)
     # The page's own text around it counts too.
-    text = f"\n{whole}"
+    text = f"\n{joined(*MODULES)}"
     digest = hashlib.sha256(text.encode()).digest()
     return text, f"'sha256-{base64.b64encode(digest).decode()}'"
