@@ -15,6 +15,7 @@ from headlight.errors import HeadlightError
 from headlight.export import EXPORTS, ExportReport, export_csv, export_parquet
 from headlight.runs import Run
 from tests.explore.handmade import handmade_run
+from tests.export.conftest import WEIRD
 
 PATHS = ['a "quoted", name.jpg', "two\nlines.jpg", "日本語.jpg", "plain/1.jpg", "-not a formula/1"]
 FORMULAS = ["=cmd|' /C calc'!A0.jpg", "+1.jpg", "-1.jpg", "@SUM(1).jpg", "\t=1.jpg", "\r=1.jpg"]
@@ -31,12 +32,13 @@ def test_csv_reads_back_in_python(run: Run, tmp_path: Path) -> None:
     assert report == ExportReport(tmp_path / "new folder" / "out.csv", 5)
     with report.path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[:7] == [
+    assert list(rows[0])[:8] == [
         "path",
         "cluster",
         "name",
         "confidence",
         "second",
+        "second_name",
         "margin",
         "outlier_score",
     ]
@@ -61,12 +63,19 @@ def test_csv_and_parquet_hold_the_same_numbers(run: Run, tmp_path: Path) -> None
 
 def test_parquet_holds_every_name_as_it_is(run: Run, tmp_path: Path) -> None:
     table = pq.read_table(EXPORTS["parquet"](run, tmp_path / "out.parquet").path)
-    assert table.drop_columns(["name", "outlier"]).equals(run.assignments)
+    assert table.drop_columns(["name", "second_name", "outlier"]).equals(run.assignments)
     assert not any(table["outlier"].to_pylist())
     assert dict(zip(table["path"].to_pylist(), table["name"].to_pylist(), strict=True)) == {
         **dict.fromkeys(PATHS[:3], "cats, small"),
         **dict.fromkeys(PATHS[3:], "=dogs"),
     }
+
+
+def test_second_choices_are_named_unless_merged_away(edited: Run, tmp_path: Path) -> None:
+    rows = pq.read_table(export_parquet(edited, tmp_path / "out.parquet").path).to_pylist()
+    names = {row["second"]: row["second_name"] for row in rows}
+    # Cluster 3 was merged into 1, and 0 renamed.
+    assert names == {0: "cat & kitten", 1: "test", 2: WEIRD, 3: None}
 
 
 def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path) -> None:

@@ -58,15 +58,18 @@ def named_assignments(run: Run) -> pa.Table:
     """The edited assignments with the clusters' names.
 
     Returns:
-        Columns path, cluster, name, the others of ``run.assignments``, and outlier (bool): marked
-        so by a person.
+        Columns path, cluster, name, the others of ``run.assignments`` with second_name behind
+        second (null where that cluster was merged away), and outlier (bool): marked so by a person.
     """
     result = Result(run)
     table = result.table
-    numbers = pa.array(list(result.names), table["cluster"].type)
-    names = pa.array(list(result.names.values()), pa.string())
-    named = names.take(pc.index_in(table["cluster"], numbers))
-    return table.add_column(table.schema.get_field_index("cluster") + 1, "name", named)
+    names = result.review.names | result.names
+    numbers, texts = pa.array(names, table["cluster"].type), pa.array(names.values(), pa.string())
+    for column, named in (("cluster", "name"), ("second", "second_name")):
+        place = table.schema.get_field_index(column) + 1
+        of_rows = texts.take(pc.index_in(table[column], numbers))
+        table = table.add_column(place, named, of_rows)
+    return table
 
 
 def _harmless(text: pa.ChunkedArray) -> pa.ChunkedArray:
