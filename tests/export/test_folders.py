@@ -239,11 +239,12 @@ def killed(abandoned: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(abandoned, tmp_path / abandoned.name))
 
 
+@pytest.mark.parametrize("kind", ["folders", "csv"])
 def test_what_a_killed_export_left_is_deleted_by_the_next(
-    run: Run, tmp_path: Path, killed: Path
+    run: Run, tmp_path: Path, killed: Path, kind: str
 ) -> None:
     before = snapshot(tmp_path / "photos")
-    export_folders(run, tmp_path / "out")
+    EXPORTS[kind](run, tmp_path / "out")
     assert sorted(child.name for child in tmp_path.iterdir()) == ["out", "photos", "run"]
     assert snapshot(tmp_path / "photos") == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from filelock import FileLock, Timeout
 
 from headlight.errors import HeadlightError
 from headlight.runs import Run
-from headlight.runs.files import atomic
 
 WORKPLACE = ".headlight-export-"  # how the hidden folders begin in which exports are prepared
 CONTENT, LOCK, OURS = "export", "lock", "made-by-headlight"  # what lies in one, and nothing else
@@ -40,7 +40,7 @@ class ExportReport:
 
 @contextmanager
 def new_file(run: Run, dest: Path) -> Iterator[Path]:
-    """A temporary name beside ``dest`` that takes its place on success.
+    """A hidden place near ``dest`` for a file that is moved there on success.
 
     Arguments:
         run: what is exported; ``dest`` must lie outside it and its images.
@@ -55,15 +55,16 @@ def new_file(run: Run, dest: Path) -> Iterator[Path]:
         if dest.exists() or dest.is_symlink():
             raise HeadlightError(f"{dest} exists already: give another name, or delete it first")
         _refuse_own_places(run, dest)
-        with _new_parents(dest), atomic(dest) as temporary:
-            yield temporary
+        with _workplace(dest) as content:
+            yield content
+            with content.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            content.rename(dest)
 
 
 @contextmanager
 def new_folder(run: Run, dest: Path) -> Iterator[Path]:
-    """A folder, hidden beside ``dest``, that takes its place on success and vanishes otherwise.
-
-    What an export that was killed has left beside ``dest`` is deleted.
+    """A hidden folder near ``dest`` that is moved there on success.
 
     Arguments:
         run: what is exported; ``dest`` must lie outside it and its images.
@@ -75,15 +76,12 @@ def new_folder(run: Run, dest: Path) -> Iterator[Path]:
     with _writing(dest):
         _refuse_taken_folder(dest)
         _refuse_own_places(run, dest)
-        with _new_parents(dest):
-            _delete_abandoned(dest.parent)
-            with _workplace(dest.parent) as workplace:
-                content = workplace / CONTENT
-                content.mkdir()
-                yield content
-                if dest.exists():
-                    dest.rmdir()  # empty, or this fails
-                content.rename(dest)
+        with _workplace(dest) as content:
+            content.mkdir()
+            yield content
+            if dest.exists():
+                dest.rmdir()  # empty, or this fails
+            content.rename(dest)
 
 
 @contextmanager
@@ -126,12 +124,18 @@ def _refuse_taken_folder(dest: Path) -> None:
 
 
 @contextmanager
-def _new_parents(dest: Path) -> Iterator[None]:
-    """The folders above ``dest``; those that are new are removed again after a failure."""
+def _workplace(dest: Path) -> Iterator[Path]:
+    """A path in a hidden folder beside ``dest``, which this process locks and deletes at the end.
+
+    What an export that was killed has left there is deleted too. Folders made above ``dest`` are
+    removed again after a failure.
+    """
     absent = [folder for folder in dest.parents if not folder.exists()]
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        _delete_abandoned(dest.parent)
+        with _locked_folder(dest.parent) as folder:
+            yield folder / CONTENT
     except BaseException:
         for folder in absent:  # the deepest first
             with suppress(OSError):
@@ -140,17 +144,16 @@ def _new_parents(dest: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _workplace(parent: Path) -> Iterator[Path]:
-    """A hidden folder, locked by this process for as long as it exists."""
-    workplace = Path(tempfile.mkdtemp(prefix=WORKPLACE, dir=parent))
-    lock = FileLock(workplace / LOCK)
+def _locked_folder(parent: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=WORKPLACE, dir=parent))
+    lock = FileLock(folder / LOCK)
     try:
         with suppress(NotImplementedError, OSError):  # a file system without locks
             lock.acquire()
-            (workplace / OURS).touch()  # only now: a mark without a lock is an abandoned one
-        yield workplace
+            (folder / OURS).touch()  # only now: a mark without a lock is an abandoned one
+        yield folder
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         lock.release()
 
 
