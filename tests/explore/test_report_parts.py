@@ -196,8 +196,8 @@ def test_the_curve_is_shown_for_an_automatic_number_only(fitted_copy: Path) -> N
     fit = {"asked": "auto", "n_clusters": 3, "n_clusters_range": [2, 5]}
     curve = curve_of(fit | {"n_clusters_curve": [1.0, 0.99, 0.95, 0.9, 0.89, 0.8]})
     assert curve
-    assert curve.x_low < curve.x_found < curve.x_high
-    assert 200 * 2 < curve.x_found < 200 * 3  # between the third value and the fourth
+    assert curve.x_low < curve.x_chosen < curve.x_high
+    assert 200 * 2 < curve.x_chosen < 200 * 3  # between the third value and the fourth
     assert len(curve.line.split()) == curve.count == 6
     assert curve_of(fit | {"asked": 3}) is None
     info = json.loads((fitted_copy / "run.json").read_text("utf-8"))

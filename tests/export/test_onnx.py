@@ -223,7 +223,7 @@ def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None
         lambda: other.head_.reorder(torch.tensor([1, 0, 2])),
     ):
         change()  # the same labels with other probabilities; then other labels
-        with pytest.raises(HeadlightError, match="does not say what headlight says"):
+        with pytest.raises(HeadlightError, match="are not headlight's"):
             check_head(head_model(other, identity(3)), fitted, identity(3))
 
 
@@ -253,7 +253,7 @@ def test_features_made_elsewhere_give_a_head_alone(photos: Path, tmp_path: Path)
     np.testing.assert_array_equal(labels, run.assignments["cluster"].to_numpy())
     assert not (out / "model.onnx").exists()
     card = (out / "README.md").read_text("utf-8")
-    assert "the features were made elsewhere" in card
+    assert "the features were computed elsewhere" in card
     assert "features.npy" in card
 
 
@@ -341,7 +341,7 @@ def test_other_weights_than_the_runs_are_never_put_in_front(fitted_copy: Path) -
     run = load_run(fitted_copy)
     assert encoder_of(run).name == "lite0"
     run.info["encoder"]["weights"] = "00"
-    with pytest.raises(Unexportable, match="not those the run was made with"):
+    with pytest.raises(Unexportable, match="not those of the run"):
         encoder_of(run)
     run.info["encoder"]["encoder"] = "lite0+lite0@160"
     with pytest.raises(Unexportable, match="of several encoders"):

@@ -1,4 +1,4 @@
-"""COCO's JSON, with one annotation an image that says its cluster."""
+"""COCO's JSON, with one annotation an image, its cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def export_coco(
         run: fitted.
         dest: folder to make; may exist if it is empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
         What was done; images that have gone since, or whose size can't be read, are listed.

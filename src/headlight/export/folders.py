@@ -31,7 +31,7 @@ def export_folders(
         run: fitted.
         dest: folder to make; may exist if it is empty.
         link: ``auto`` or ``copy``.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
         What was done; images that have gone since are listed, not fatal.
@@ -50,7 +50,7 @@ def export_folders(
 
 def _make_folders(result: Result, root: Path) -> dict[int, Path]:
     """A folder for every cluster that has images, and one for outliers if there are any."""
-    names = {cluster: result.names[cluster] for cluster in result.kept}
+    names = {cluster: result.names[cluster] for cluster in result.nonempty}
     if any(result.table["outlier"].to_pylist()):
         names[MARKED] = OUTLIERS  # last: a cluster called so keeps its name
     folders = {cluster: root / name for cluster, name in folder_names(names).items()}

@@ -37,7 +37,7 @@ def export_imagefolder(
         dest: folder to make; may exist if it is empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         metadata: ``jsonl`` or ``csv``.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
         What was done; images that have gone since are listed, not fatal.

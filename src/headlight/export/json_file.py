@@ -16,7 +16,7 @@ from headlight.runs import Run
 def export_json(run: Run, dest: Path) -> ExportReport:
     """Writes one JSON object: ``run``, ``clusters`` and ``images``.
 
-    ``run`` says source, encoder, fit, versions and scores; ``clusters`` has one object a cluster
+    ``run`` holds source, encoder, fit, versions and scores; ``clusters`` has one object a cluster
     (cluster, name, size, mean_confidence, prototypes, nearest, quality figures, done); ``images``
     one object an image, on a line of its own, with the columns of the Parquet export. A number
     that is missing or not finite is null.

@@ -41,7 +41,7 @@ def export_label_studio(
         dest: folder to make; may exist if it is empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         prefix: what comes before ``images/NAME`` in an image's address.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
         What was done; images that have gone since are listed, not fatal.

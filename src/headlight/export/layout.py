@@ -21,7 +21,7 @@ class Layout:
         run: fitted.
         link: ``auto`` or ``copy``, see `Placer`.
         extensions: see `Placer`.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Raises:
         HeadlightError: the images are gone, or ``link`` is neither.

@@ -1,4 +1,4 @@
-"""From the clusters that a head knows to those a person made of them, as far as that goes."""
+"""What the head's clusters became by a person's edits, as far as a head can follow them."""
 
 from __future__ import annotations
 

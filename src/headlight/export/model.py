@@ -31,7 +31,7 @@ def export_onnx(run: Run, dest: Path) -> ExportReport:
     - ``model.onnx``: pixels, uint8 (n, size, size, 3), RGB → the same, where the encoder can be
       written as ONNX; pixels are normalised inside;
     - ``clusters.json``: for each column of the probabilities the cluster's number and name, and
-      what an image must be made like;
+      how an image must be prepared;
     - ``README.md``: the model card.
 
     Clusters that a person merged whole are one cluster to the model too. What else was edited it
@@ -43,11 +43,11 @@ def export_onnx(run: Run, dest: Path) -> ExportReport:
         dest: folder to make; may exist if it is empty.
 
     Returns:
-        What was done; ``exported`` counts the run's images, which the model was made of.
+        What was done; ``exported`` counts the run's images, which the model was trained on.
 
     Raises:
         HeadlightError: ``dest`` is not free, lies in the run or among the images, or can't be
-            written; a package is missing; or a model does not say what headlight says.
+            written; a package is missing; or a model's predictions are not headlight's.
     """
     for package in ("onnx", "onnxruntime"):
         if not find_spec(package):
@@ -117,16 +117,16 @@ def _describe(
         "headlight.encoder": run.info["encoder"]["encoder"],
         "headlight.encoder_weights_sha256": run.info["encoder"]["weights"],
         "headlight.clusters": dumped({str(k): name for k, name in names.items()}),
-        "headlight.input": input_said(encoder),
+        "headlight.input": input_description(encoder),
     }
     helper.set_model_props(model, about)
 
 
-def input_said(encoder: Encoder | None) -> str:
+def input_description(encoder: Encoder | None) -> str:
     """One sentence on what the model's input must be."""
     if encoder is None:
         return (
-            "features: float32 (n, dim), as the encoder gives them for the plain image; "
+            "features: float32 (n, dim), as the encoder computes them for the plain image; "
             "they are centred, projected and scaled to length 1 inside"
         )
     size = encoder.input_size
@@ -144,18 +144,18 @@ def input_said(encoder: Encoder | None) -> str:
 def _clusters(
     run: Run, folding: Folding, names: dict[int, str], encoder: Encoder | None
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    about: dict[str, Any] = {
         "clusters": [
             {"column": i, "cluster": k, "name": names[k]} for i, k in enumerate(folding.clusters)
         ],
         "features": {"encoder": run.info["encoder"]["encoder"], "dim": run.info["encoder"]["dim"]},
     }
     if encoder is not None:
-        made["image"] = {
+        about["image"] = {
             "size": encoder.input_size,
             "crop": encoder.crop,
             "squash": encoder.squash,
             "resample": encoder.resample.name.lower(),
-            "said": input_said(encoder),
+            "input": input_description(encoder),
         }
-    return made
+    return about

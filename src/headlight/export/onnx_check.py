@@ -1,4 +1,4 @@
-"""Whether an ONNX model says what headlight says; a file that doesn't is never handed out."""
+"""Checks that an ONNX model predicts what headlight predicts; one that doesn't is never written."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def check_images(
         model: from pixels.
         run: fitted.
         folding: the clusters that predictions are.
-        encoder: how its images are made.
+        encoder: how its images are prepared.
         network: what `encoder` builds, in float32: headlight's engines compute the same with
             fewer digits.
 
@@ -126,7 +126,7 @@ def _compare(
     tied = top[:, -1] - top[:, -2] <= 2 * TOLERANCE if expected.shape[1] > 1 else True
     if not difference <= TOLERANCE or not ((labels == best) | tied).all():
         raise HeadlightError(
-            f"the ONNX model does not say what headlight says of the same {what} (probabilities "
+            f"the ONNX model's predictions for the same {what} are not headlight's (probabilities "
             f"differ by up to {difference:.2g}), so it was not written: please report it"
         )
     return difference

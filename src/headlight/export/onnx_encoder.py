@@ -27,7 +27,7 @@ MOST_BYTES = 1_900_000_000  # of weights: a file in protocol buffers ends at 2 G
 NEWER_OPSET = 18  # the least that PyTorch's newer exporter writes
 
 
-class Unexportable(Exception):  # noqa: N818 - no failure of the export: the head alone is made
+class Unexportable(Exception):  # noqa: N818 - no failure: the head alone is exported
     """The encoder can't be put in front; the message is the reason, for the model card."""
 
 
@@ -35,11 +35,11 @@ def encoder_of(run: Run) -> Encoder:
     """The one encoder that the run's features are of.
 
     Raises:
-        Unexportable: features made elsewhere, several encoders, none to be had, or other weights.
+        Unexportable: features computed elsewhere, several encoders, none here, or other weights.
     """
     wanted = run.info["encoder"]
     if wanted["encoder"].startswith(IMPORTED):
-        raise Unexportable("the features were made elsewhere")
+        raise Unexportable("the features were computed elsewhere")
     try:
         fusion = load_fusion(wanted["encoder"])
     except HeadlightError as error:
@@ -47,7 +47,7 @@ def encoder_of(run: Run) -> Encoder:
     if len(fusion.parts) > 1:
         raise Unexportable("the features are of several encoders, whose images differ in size")
     if fusion.weights_hash != wanted["weights"]:
-        raise Unexportable("the encoder's weights here are not those the run was made with")
+        raise Unexportable("the encoder's weights here are not those of the run")
     if fusion.parts[0].convert is not None:
         raise Unexportable("the encoder is an ONNX file already, which headlight does not change")
     return fusion.parts[0]

@@ -33,7 +33,7 @@ class Graph:
         return name
 
     def node(self, kind: str, *inputs: str, out: str, **attributes: Any) -> str:
-        """Adds a node; returns the name of what it gives."""
+        """Adds a node; returns the name of its output."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, list(inputs), [out], name=out, **attributes))
@@ -67,7 +67,7 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     numbers = graph.constant("clusters", np.array(folding.clusters, np.int64))
     graph.node("Gather", numbers, first, out="labels", axis=0)
     tensor = helper.make_tensor_value_info
-    made = helper.make_graph(
+    whole = helper.make_graph(
         graph.nodes,
         "headlight",
         [tensor("features", TensorProto.FLOAT, ["n", scp.n_features_in_])],
@@ -79,7 +79,7 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     )
     opsets = [helper.make_opsetid("", opset)]
     return helper.make_model(
-        made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="headlight"
+        whole, opset_imports=opsets, ir_version=IR_VERSION, producer_name="headlight"
     )
 
 

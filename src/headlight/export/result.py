@@ -68,7 +68,7 @@ class Result:
         return unique_names({k: given.get(k) or f"cluster-{k}" for k in used})
 
     @cached_property
-    def kept(self) -> list[int]:
+    def nonempty(self) -> list[int]:
         """The clusters, ascending, that hold an image not marked as outlier."""
         cluster, outlier = (self.table[name].to_numpy() for name in ("cluster", "outlier"))
         return np.unique(cluster[~outlier]).tolist()

@@ -31,8 +31,8 @@ def export_yolo(
         run: fitted.
         dest: folder to make; may exist if it is empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
-        val: share of each cluster kept for validation, above 0 and below 1.
-        progress: told the number of images done and their total.
+        val: share of each cluster held out for validation, above 0 and below 1.
+        progress: called with the number of images done and their total.
 
     Returns:
         What was done; images that have gone since are listed, not fatal.
@@ -80,7 +80,7 @@ def _digest(path: str) -> bytes:
 
 
 def _make_folders(split: Path, result: Result) -> dict[int, Path]:
-    names = folder_names({cluster: result.names[cluster] for cluster in result.kept})
+    names = folder_names({cluster: result.names[cluster] for cluster in result.nonempty})
     folders = {cluster: split / name for cluster, name in names.items()}
     for folder in folders.values():
         folder.mkdir(parents=True)

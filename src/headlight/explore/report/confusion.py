@@ -11,7 +11,7 @@ from headlight.errors import HeadlightError
 from headlight.runs import Run
 from headlight.runs.files import read_table
 
-NUMBERS = 24  # up to so many classes and clusters the matrix has numbers
+NUMBERS = 24  # classes and clusters up to which the matrix shows numbers
 MISTAKES = 12
 MOST = 400  # classes or clusters beyond which no matrix is drawn
 
@@ -111,28 +111,28 @@ def compare(labels: list[str], clusters: np.ndarray, names: dict[int, str]) -> T
     """
     from headlight.evaluation import confusion, score
 
-    found = confusion(np.array(labels), clusters)
-    order = found.table.sum(1).argsort(kind="stable")[::-1]  # the largest class first
-    match = dict(found.matching.tolist())
+    matrix = confusion(np.array(labels), clusters)
+    order = matrix.table.sum(1).argsort(kind="stable")[::-1]  # the largest class first
+    match = dict(matrix.matching.tolist())
     taken = set(match.values())
     columns = [match[r] for r in order.tolist() if r in match]
-    columns += [c for c in range(len(found.clusters)) if c not in taken]
-    sizes = found.table.sum(1)
+    columns += [c for c in range(len(matrix.clusters)) if c not in taken]
+    sizes = matrix.table.sum(1)
     cells = [
         Cell(i, j, int(count), float(count / sizes[r]), match.get(r) == c)
         for i, r in enumerate(order.tolist())
         for j, c in enumerate(columns)
-        if (count := found.table[r, c])
+        if (count := matrix.table[r, c])
     ]
-    numbers = [int(found.clusters[c]) for c in columns]
-    classes = [str(found.classes[r]) for r in order]
+    numbers = [int(matrix.clusters[c]) for c in columns]
+    classes = [str(matrix.classes[r]) for r in order]
     worst = sorted((c for c in cells if not c.matched), key=lambda c: -c.count)[:MISTAKES]
     mistakes = [
         Mistake(
             classes[cell.row],
             numbers[cell.column],
             names.get(numbers[cell.column], str(numbers[cell.column])),
-            str(found.classes[found.table[:, columns[cell.column]].argmax()]),
+            str(matrix.classes[matrix.table[:, columns[cell.column]].argmax()]),
             cell.count,
             cell.share,
         )

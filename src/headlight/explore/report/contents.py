@@ -22,7 +22,7 @@ QUARANTINE = 200
 
 @dataclass(frozen=True, slots=True)
 class ReportContents:
-    """All that the report says, images aside.
+    """All that the report shows, images aside.
 
     Arguments:
         title: the source's name.

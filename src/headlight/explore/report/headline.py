@@ -83,7 +83,7 @@ def command_of(info: dict[str, Any]) -> str:
 
 
 def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of everything that made the run what it is."""
+    """Name and value of every setting behind the run."""
     encoder, fit = info["encoder"], info["fit"]
     created = datetime.fromisoformat(info["created"]).strftime("%Y-%m-%d %H:%M %Z").strip()
     return [
@@ -93,12 +93,12 @@ def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("Weights, hash", encoder["weights"]),
         ("Engine", encoder["engine"]),
         ("Augmented views", _views(encoder)),
-        ("Clusters asked for", _asked(fit)),
+        ("Number of clusters", _number(fit)),
         ("Recipe", fit["recipe"]),
         ("Seed", str(fit["seed"])),
         ("Loss", f"{fit['loss']:.4f}"),
         ("Fit", fit["id"]),
-        ("Made", created),
+        ("Created", created),
         ("Versions", ", ".join(f"{name} {v}" for name, v in info["versions"].items())),
     ]
 
@@ -134,7 +134,7 @@ def _mean_quality(clusters: pa.Table) -> float | None:
     return float(np.average(qualities, weights=sizes))
 
 
-def _asked(fit: dict[str, Any]) -> str:
+def _number(fit: dict[str, Any]) -> str:
     if fit["asked"] != "auto":
         return str(fit["asked"])
     low, high = fit["n_clusters_range"]

@@ -33,7 +33,7 @@ def write_report(
     Arguments:
         run: fitted.
         path: the file, replaced if it is there; ``RUN/report.html`` if left out.
-        progress: told the number of images drawn and their total.
+        progress: called with the number of images drawn and their total.
 
     Returns:
         The file.

@@ -32,23 +32,22 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Why so many clusters: eigenvalues of the neighbour graph, the largest first.
+    """Why this number of clusters: eigenvalues of the neighbour graph, the largest first.
 
     Arguments:
         line: SVG points, x and y from 0 to 1000 and 0 to 300.
-        found, low, high: numbers of clusters; x of each in the same units as ``line``.
+        chosen, low, high: numbers of clusters; x of each in the same units as ``line``.
         count: eigenvalues drawn.
         lowest: the value at the bottom.
     """
 
     line: str
-    found: int
+    chosen: int
     low: int
     high: int
-    x_found: float
+    x_chosen: float
     x_low: float
     x_high: float
-    y_found: float
     count: int
     lowest: float
 
@@ -105,7 +104,7 @@ def curve_of(fit: dict[str, Any]) -> Curve | None:
         return None
     values = np.asarray(fit["n_clusters_curve"], np.float64)
     low, high = fit["n_clusters_range"]
-    found = fit["n_clusters"]
+    chosen = fit["n_clusters"]
     lowest = float(min(np.floor(values.min() * 20) / 20, 0.85))
     across = max(len(values) - 1, 1)
     x = 1000 * np.arange(len(values)) / across
@@ -116,13 +115,12 @@ def curve_of(fit: dict[str, Any]) -> Curve | None:
 
     return Curve(
         line=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)),
-        found=found,
+        chosen=chosen,
         low=low,
         high=high,
-        x_found=at(found),
+        x_chosen=at(chosen),
         x_low=at(low),
         x_high=at(high),
-        y_found=round(float(np.interp(at(found), x, y)), 1),
         count=len(values),
         lowest=lowest,
     )
