@@ -112,15 +112,21 @@ def test_the_files_say_what_they_are(fitted: Run, exported: Path) -> None:
     assert "36 images" in card
 
 
-def test_merged_clusters_are_one_and_the_card_says_what_else_was_edited(
-    fitted_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def head_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves the seconds that an encoder takes."""
     import headlight.export.onnx_encoder as module
 
     def no_encoder(run: Run) -> Any:
         raise module.Unexportable("not wanted in this test")
 
     monkeypatch.setattr(module, "encoder_of", no_encoder)
+
+
+@pytest.mark.usefixtures("head_only")
+def test_merged_clusters_are_one_and_the_card_says_what_else_was_edited(
+    fitted_copy: Path, tmp_path: Path
+) -> None:
     run = load_run(fitted_copy)
     features = plain_features(run).astype(np.float32)
     before = run.model.predict_proba(features)
@@ -176,20 +182,15 @@ def test_every_kind_of_head_becomes_the_same_function(
     np.testing.assert_array_equal(labels[clear], scp.predict(new)[clear])
 
 
-def most_of_a_cluster_moved(run: Run, into: int) -> Run:
-    """Two thirds of the images of cluster 0 are put into a new cluster ``into``."""
-    made = review(run)
-    rows = np.flatnonzero(made.labels == 0)
-    made.edit(move({into: rows[: 2 * len(rows) // 3]}, {into: "moved"}))
-    return load_run(run.path)
-
-
+@pytest.mark.usefixtures("head_only")
 def test_a_cluster_most_of_whose_images_moved_is_the_one_they_moved_to(
     fitted_copy: Path, tmp_path: Path
 ) -> None:
-    run = most_of_a_cluster_moved(load_run(fitted_copy), 9)
+    run = load_run(fitted_copy)
+    edits = review(run)
+    edits.edit(move({9: np.flatnonzero(edits.labels == 0)[:8]}, {9: "moved"}))  # of 12
     features = plain_features(run).astype(np.float32)
-    out = export_onnx(run, tmp_path / "out").path
+    out = export_onnx(load_run(run.path), tmp_path / "out").path
     labels, probabilities = predicted(out / "head.onnx", features=features)
     fitted = run.assignments["cluster"].to_numpy()
     np.testing.assert_array_equal(labels, np.where(fitted == 0, 9, fitted))
@@ -306,11 +307,13 @@ def test_a_network_that_onnx_cannot_express_is_reported(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_others_print_during_an_export_is_not_lost(
-    fitted: Run, capfd: pytest.CaptureFixture[str]
+def test_an_export_silences_nobody_and_imports_nothing_from_the_current_folder(
+    fitted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from headlight.export.onnx_encoder import encoder_model, encoder_of
 
+    (tmp_path / "torch.py").write_text("raise SystemExit('this is not PyTorch')")
+    monkeypatch.chdir(tmp_path)
     encoder = encoder_of(fitted)
     capfd.readouterr()
     printed = 0

@@ -85,7 +85,7 @@ class _Worker:
     def __init__(self, encoder: Encoder, device: str, batch_size: int | None) -> None:
         self._device = device
         # Not multiprocessing: it would run the user's script again, and it pickles.
-        command = [sys.executable, "-m", "headlight.engines.worker", encoder.name, device]
+        command = [sys.executable, "-P", "-m", "headlight.engines.worker", encoder.name, device]
         self.process = subprocess.Popen(  # noqa: S603 - this Python, and no shell
             [*command, str(batch_size or 0)],
             stdin=subprocess.PIPE,

@@ -92,7 +92,8 @@ def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.Mode
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         file, reason = Path(folder) / "encoder.onnx", Path(folder) / "reason"
         done = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", __name__, encoder.name, str(file), str(reason)],
+            [sys.executable, "-P", "-m", __name__, encoder.name, str(file), str(reason)],
+            # -P: of the current folder nothing is imported but an encoder that is a function there.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

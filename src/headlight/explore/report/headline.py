@@ -70,6 +70,8 @@ def command_of(info: dict[str, Any]) -> str:
         some = encoder.get("view_images")
         embed += ["--view-images", every if some is None else some]
     embed += ["--device", embed_device]
+    if precision := encoder.get("precision"):
+        embed += ["--precision", precision]
     fitting = ["-k", fit["asked"], "--recipe", fit["recipe"], "--seed", fit["seed"]]
     out = ["-o", "NEW_RUN"]
     if embed_device == fit_device:
