@@ -53,6 +53,7 @@ def test_the_report_shows_the_clusters_as_edited(fitted_copy: Path) -> None:
     assert "with 2 edits made by hand" in text
     assert "&lt;i&gt;discs &amp; more" in text
     assert "before 2 edits" in text
+    assert "This makes the clusters as fitted" in text
     assert "<i>discs" not in text
 
 
