@@ -23,9 +23,8 @@ from headlight.explore.report.cards import make_cards
 from headlight.explore.report.confusion import compare
 from headlight.explore.report.contents import contents_of
 from headlight.explore.report.duplicates import near_duplicates
-from headlight.explore.report.map_points import CELLS, fair_sample
 from headlight.explore.report.relations import TREE_WIDTH, curve_of, draw_tree, tree_of
-from headlight.explore.report.sprite_sheet import BYTES, SMALLEST, Sheet
+from headlight.explore.report.sprite_sheet import BYTES, CELLS, SMALLEST, Sheet
 from headlight.explore.thumbnails import Thumbnail, make_thumbnails, shrunk
 from headlight.images import open_source
 from headlight.review.log import merge, move, rename
@@ -243,18 +242,6 @@ def test_marked_outliers_come_first_among_the_outlying(tmp_path: Path) -> None:
         ("15.jpg", "marked"), ("25.jpg", ""), ("24.jpg", ""), ("23.jpg", "")
     ]  # fmt: skip
     assert sum(card.histogram) == 30
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 80))
-def test_a_sample_is_fair_to_every_cluster(labels: list[int], count: int) -> None:
-    values = np.array(labels)
-    rows = fair_sample(values, count)
-    assert len(rows) == len(set(rows.tolist())) == min(len(labels), count)
-    assert (np.diff(rows) > 0).all()
-    if count >= 2 * len(set(labels)):
-        assert set(values[rows].tolist()) == set(labels)
-    assert (fair_sample(values, count) == rows).all()
 
 
 def test_colours_differ_and_stand_out_on_black_and_white() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.runs import map as maps
-from headlight.runs.map import image_map
+from headlight.runs.map import fair_sample, image_map
 from headlight.runs.run import Run
 
 
@@ -55,13 +55,24 @@ def test_same_features_same_bits() -> None:
 def test_rows_beyond_the_sample_lie_among_their_own_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("umap")
     monkeypatch.setattr(maps, "SAMPLE", 150)
-    monkeypatch.setattr(maps, "FAIR", 10)
     features, labels = groups(600, 6)
     rare = np.r_[labels[:590], np.full(10, 6)]  # a cluster of 10 of 600 is in the sample, too
     features[590:] = groups(10, 1, seed=9)[0]
     xy = image_map(features, rare)
     assert alike(xy, rare) > 0.99
     assert (image_map(features, rare) == xy).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=300), st.integers(1, 80))
+def test_a_sample_is_fair_to_every_cluster(labels: list[int], count: int) -> None:
+    values = np.array(labels)
+    rows = fair_sample(values, count)
+    assert len(rows) == len(set(rows.tolist())) == min(len(labels), count)
+    assert (np.diff(rows) > 0).all()
+    if count >= 2 * len(set(labels)):
+        assert set(values[rows].tolist()) == set(labels)
+    assert (fair_sample(values, count) == rows).all()
 
 
 def test_without_umap_the_map_is_a_plane(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from headlight.clustering.projection import Projection
 
 SAMPLE = 15_000  # rows laid out by UMAP; the others go between them
-FAIR = 40  # rows a cluster has in the sample at least, if it has so many
 DIMS = 64  # dimensions neighbours are sought in: the leading ones of the model's projection
 NEIGHBOURS = 15
 EPOCHS = 200
@@ -68,7 +67,7 @@ def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
             from umap import umap_ as umap
     except ImportError:
         return plane
-    rows = _sample(labels)
+    rows = fair_sample(labels, SAMPLE)
     graph = fuzzy_graph(*_nearest(points[rows], points[rows], min(NEIGHBOURS, len(rows))))
     # Equal starts would never part.
     start = plane[rows] * 10 + np.random.default_rng(SEED).normal(0, 0.01, (len(rows), 2))
@@ -113,19 +112,26 @@ def centre_plane(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return plane
 
 
-def _sample(labels: np.ndarray) -> np.ndarray:
-    """At most `SAMPLE` rows, sorted: a few of every cluster, the rest at random."""
-    if len(labels) <= SAMPLE:
+def fair_sample(labels: np.ndarray, count: int) -> np.ndarray:
+    """Positions of at most ``count`` rows, sorted: half the places shared equally by the clusters.
+
+    Arguments:
+        labels: (n,) integers.
+        count: 1 or more.
+
+    Returns:
+        int64 (min(n, count),), the same for the same input.
+    """
+    if len(labels) <= count:
         return np.arange(len(labels))
     order = np.random.default_rng(SEED).permutation(len(labels))
-    by_cluster = order[np.argsort(labels[order], kind="stable")]
-    sizes = np.bincount(labels)
-    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    fair = min(FAIR, SAMPLE // max(1, int((sizes > 0).sum())))
-    first = np.zeros(len(labels), bool)
-    first[by_cluster[rank < fair]] = True
-    rest = order[~first[order]]
-    return np.sort(np.concatenate([np.flatnonzero(first), rest])[:SAMPLE])
+    _, place = np.unique(labels, return_inverse=True)
+    by_cluster = order[np.argsort(place[order], kind="stable")]
+    sizes = np.bincount(place)
+    rank = np.empty(len(labels), np.int64)
+    rank[by_cluster] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    first = rank[order] < max(1, count // (2 * len(sizes)))
+    return np.sort(np.concatenate([order[first], order[~first]])[:count])
 
 
 def _nearest(points: np.ndarray, among: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from headlight.explore.report.sprite_sheet import CELLS, Sheet
+from headlight.runs.map import fair_sample
 
 POINTS = 100_000  # points on the map at most
 NAMES = 3_000_000  # compressed bytes of all file names at most; beyond, pictured images have one
 NO_PICTURE = 0xFFFF
-SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +51,6 @@ def choose_points(assignments: pa.Table) -> MapPoints:
     pictured = fair_sample(labels[rows], CELLS)
     paths = assignments["path"].take(pa.array(rows[pictured])).to_pylist()
     return MapPoints(rows, pictured, len(labels), assignments, Sheet(paths))
-
-
-def fair_sample(labels: np.ndarray, count: int) -> np.ndarray:
-    """Positions of at most ``count`` rows, sorted: half the places shared equally by the clusters.
-
-    Arguments:
-        labels: (n,) integers.
-        count: 1 or more.
-
-    Returns:
-        int64 (min(n, count),), the same for the same input.
-    """
-    if len(labels) <= count:
-        return np.arange(len(labels))
-    order = np.random.default_rng(SEED).permutation(len(labels))
-    _, place = np.unique(labels, return_inverse=True)
-    by_cluster = order[np.argsort(place[order], kind="stable")]
-    sizes = np.bincount(place)
-    rank = np.empty(len(labels), np.int64)
-    rank[by_cluster] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    first = rank[order] < max(1, count // (2 * len(sizes)))
-    return np.sort(np.concatenate([order[first], order[~first]])[:count])
 
 
 def map_data(points: MapPoints, clusters: list[dict[str, Any]]) -> dict[str, Any]:
