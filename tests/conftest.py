@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image, ImageDraw
 
+from headlight.clustering.recipes import views_used
 from headlight.images import open_source
 from headlight.runs import Run, embed_run, fit_run
 
@@ -55,13 +59,37 @@ def photos(tmp_path: Path) -> Path:
     return make_photos(tmp_path / "photos")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """A hash of every file, locks aside."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "lock" not in path.name
+    }
+
+
 @pytest.fixture(scope="session")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A run of 36 pictures, 3 clusters. Read it only; `fitted_copy` is for writing."""
     folder = tmp_path_factory.mktemp("fitted")
     source = open_source(make_photos(folder / "photos"))
     run, _ = embed_run(source, folder / "photos.headlight", views=1, device="cpu")
-    return fit_run(run, 3, device="cpu")
+    run = fit_run(run, 3, device="cpu")
+    before = contents(folder)
+    yield run
+    assert contents(folder) == before, "a test has written to the run that all tests read"
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of `headlight demo`, embedded once for all workers. Read it only."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / "digits.headlight"
+    with FileLock(folder / "digits.lock"):
+        run, _ = embed_run(open_source("digits"), path, views=2, view_images=views_used("robust"))
+        return run if "fit" in run.info else fit_run(run, 10)
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_umap_k_means_finds_blobs_and_labels_others() -> None:
 
 def test_umap_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headlight.benchmark.baselines.has_umap", lambda: False)
-    with pytest.raises(HeadlightError, match="pip install 'headlight\\[benchmarks\\]'"):
+    with pytest.raises(HeadlightError, match="pip install 'headlight-images\\[benchmarks\\]'"):
         umap_k_means(blobs(20, 0)[0], 4, 0)
 
 

@@ -505,7 +505,7 @@ def test_code_of_a_checkpoint_is_never_run(copy, tmp_path: Path) -> None:
 
 def test_missing_transformers_gives_the_extra(checkpoints: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(HeadlightError, match=r"pip install 'headlight\[hub\]'"):
+    with pytest.raises(HeadlightError, match=r"pip install 'headlight-images\[hub\]'"):
         load_encoder(f"hf:{checkpoints / 'vit'}")
 
 

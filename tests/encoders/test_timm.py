@@ -15,7 +15,7 @@ from tests.encoders.checkpoints import noise, relative, run_openvino, run_torch
 
 def test_missing_timm_gives_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(HeadlightError, match=r"pip install 'headlight\[timm\]'") as caught:
+    with pytest.raises(HeadlightError, match=r"pip install 'headlight-images\[timm\]'") as caught:
         load_encoder("timm:resnet18")
     assert "\n" not in str(caught.value)
 

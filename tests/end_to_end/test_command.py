@@ -198,8 +198,8 @@ def test_a_signal_stops_embedding_and_the_same_command_resumes(
     assert "1,797 images embedded" in done.stdout
 
 
-def test_piping_into_head_is_no_error(fitted, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m headlight evaluate {fitted.path} --labels folder | head -n 1"
+def test_piping_into_head_is_no_error(fitted_copy: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m headlight evaluate {fitted_copy} --labels folder | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr

@@ -17,11 +17,11 @@ from headlight.runs.run import locked
 from tests.conftest import KINDS, draw, make_photos
 
 
-def test_clusters_are_the_kinds(fitted: Run) -> None:
-    scores = evaluate(fitted.path, "folder")
+def test_clusters_are_the_kinds(fitted_copy: Path) -> None:
+    scores = evaluate(fitted_copy, "folder")
     assert scores["acc"] == scores["nmi"] == scores["ari"] == 1.0
     assert set(scores["confusion"]["matched"]) == set(KINDS)
-    assert load_run(fitted.path).info["scores"]["acc"] == 1.0
+    assert load_run(fitted_copy).info["scores"]["acc"] == 1.0
 
 
 def test_assignments_tell_all_of_every_image(fitted: Run) -> None:
@@ -224,7 +224,7 @@ LABELS = {f"{kind}/{i:02d}.png": kind for kind in KINDS for i in range(12)}
     ],
 )
 def test_labels_come_from_a_file(
-    fitted: Run, tmp_path: Path, suffix: str, columns: tuple[str, str]
+    fitted_copy: Path, tmp_path: Path, suffix: str, columns: tuple[str, str]
 ) -> None:
     some = {path: label for path, label in LABELS.items() if not path.endswith("00.png")}
     file = tmp_path / f"labels{suffix}"
@@ -235,7 +235,7 @@ def test_labels_come_from_a_file(
         pyarrow.csv.write_csv(table, file)
     else:
         write_table(file, table)
-    result = evaluate(fitted.path, str(file))
+    result = evaluate(fitted_copy, str(file))
     assert (result["acc"], result["images"], result["unlabelled"]) == (1.0, 33, 3)
 
 
