@@ -26,19 +26,35 @@ def test_everything_promised_is_there() -> None:
 def test_features_and_head_in_four_lines(photos: Path) -> None:
     (photos / "broken.png").write_bytes(b"not an image")
     features, paths = headlight.embed(photos, views=2, device="cpu", return_paths=True)
-    assert features.shape == (36, 3, 1280)
-    assert features.dtype == np.float16
+    assert features.plain.shape == (36, 1280)
+    assert features.augmented.shape == (36, 2, 1280)
+    assert features.plain.dtype == np.float16
     assert "broken.png" not in paths
     scp = headlight.SCP(n_clusters=3, random_state=0).fit(features)
     kinds = {path.split("/")[0]: scp.labels_[i] for i, path in enumerate(paths)}
     assert len(set(kinds.values())) == 3
-    assert (scp.predict(features[:5]) == scp.labels_[:5]).all()
+    assert (scp.predict(features.plain[:5]) == scp.labels_[:5]).all()
+
+
+@pytest.mark.parametrize("view_images", [None, 20])
+def test_embedding_and_fitting_give_the_clusters_of_the_command(
+    photos: Path, tmp_path: Path, view_images: int | None
+) -> None:
+    settings = {"views": 1, "view_images": view_images, "device": "cpu"}
+    run = headlight.cluster(photos, 3, out=tmp_path / "p.headlight", **settings)
+    features, paths = headlight.embed(photos, return_paths=True, **settings)
+    scp = headlight.SCP(n_clusters=3, random_state=0).fit(features)
+    table = run.assignments
+    assert dict(zip(paths, scp.labels_.tolist(), strict=True)) == dict(
+        zip(table["path"].to_pylist(), table["cluster"].to_pylist(), strict=True)
+    )
+    assert len(features.viewed) == (view_images or 36)
 
 
 def test_features_kept_with_out_are_those_returned(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.headlight"
     features = headlight.embed(photos, views=0, device="cpu", out=out)
-    assert (headlight.load_run(out).features.load()[1].whole == features).all()
+    assert (headlight.load_run(out).features.load()[1].whole == features.whole).all()
 
 
 def test_cluster_leaves_a_run_with_a_report(photos: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ FLOORS = (
     ("engines",),
     ("encoders",),
     ("images", "clustering"),
-    ("devices",),
+    ("devices", "memory"),
     ("errors",),
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}

@@ -127,10 +127,11 @@ def _embedded(spec: str, key: str, cache: Path) -> Split:
         from headlight.images import open_source
 
         source = open_source(spec)
-        features, paths = embed(source, views=VIEWS, return_paths=True)
+        features, paths = embed(source, views=VIEWS, view_images=source.count, return_paths=True)
+        assert features.whole is not None  # all have views
         known = source.labels() or read_labels("folder", paths)
         labelled = np.array([path in known for path in paths])
-        _save(split, features[labelled], [known[path] for path in paths if path in known])
+        _save(split, features.whole[labelled], [known[path] for path in paths if path in known])
     return split
 
 

@@ -1,8 +1,18 @@
 """The one exception that carries a sentence for the user."""
 
+import re
+
 
 class HeadlightError(Exception):
     """Something the user can mend: what is wrong, which file, what to do, in one sentence.
 
     The command line prints it and exits with 1; a traceback is shown with ``--debug`` only.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, short enough to stand in one of our sentences."""
+    lines = str(error).splitlines() or [""]
+    # Lance appends the place in its own source, on the machine that built it.
+    text = re.split(r",? ?[\w/.-]*\.rs:\d+", lines[0])[0].strip(" ,:")
+    return (text if text.isprintable() and text else type(error).__name__)[:200]

@@ -6,17 +6,43 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import Literal, overload
 
 from headlight.clustering.recipes import views_used
 from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, Stages
+from headlight.features import EmbedReport, ImageFeatures, Progress, Stages
 from headlight.images import ImageSource, open_source
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
 from headlight.runs.run import load_run
+
+
+@overload
+def embed(
+    source: str | os.PathLike[str] | ImageSource,
+    *,
+    encoder: str = "lite0",
+    views: int = 2,
+    view_images: int | None = None,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    return_paths: Literal[False] = False,
+) -> ImageFeatures: ...
+
+
+@overload
+def embed(
+    source: str | os.PathLike[str] | ImageSource,
+    *,
+    encoder: str = "lite0",
+    views: int = 2,
+    view_images: int | None = None,
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    return_paths: Literal[True],
+) -> tuple[ImageFeatures, list[str]]: ...
 
 
 def embed(
@@ -24,40 +50,47 @@ def embed(
     *,
     encoder: str = "lite0",
     views: int = 2,
+    view_images: int | None = None,
     device: str = "auto",
     out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
     return_paths: bool = False,
-) -> np.ndarray | tuple[np.ndarray, list[str]]:
-    """Features of images.
+) -> ImageFeatures | tuple[ImageFeatures, list[str]]:
+    """Features of images, for `SCP.fit`: the same as `cluster` computes.
 
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
-        encoder: its name; ``headlight encoders`` lists them.
+        encoder: its name, or several joined by ``+``; ``headlight encoders`` lists them.
         views: augmented views an image, beside the plain one.
+        view_images: how many images get augmented views, a random sample; None: 4,000, as many as
+            the recipe ``robust`` uses.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: run folder to keep the features in, and to resume from. None: they are not kept.
+        out: run folder to store the features in, and to resume from. None: a temporary one.
+        progress: called with the number of images done and their total.
         return_paths: also return which image each row is of: images that could not be used have
             no row.
 
     Returns:
-        (n, 1 + views, dim) float16, view 0 plain; rows in the order of the paths' bytes. With
-        ``return_paths``, that and the n paths.
+        Features, float16: ``plain`` (n, dim), rows in the order of the paths' bytes, and
+        ``augmented`` (m, views, dim) of the rows ``viewed``. With ``return_paths``, that and the n
+        paths.
 
     Raises:
         HeadlightError: no usable image, or ``out`` holds something else.
     """
     opened = open_source(source)
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
-        path = Path(folder) / "run" if out is None else Path(out)
-        run, _ = embed_run(opened, path, encoder=encoder, views=views, device=device)
-        paths, stored = run.features.load()
-        features = stored.whole
-        if features is None:
-            raise HeadlightError(
-                f"{out} holds views of some images only: give another out, or read it by "
-                "load_run(out).features.load()"
-            )
-        return (features, paths.to_pylist()) if return_paths else features
+        run, _ = embed_run(
+            opened,
+            Path(folder) / "run" if out is None else Path(out),
+            encoder=encoder,
+            views=views,
+            view_images=views_used("robust") if view_images is None else view_images,
+            device=device,
+            progress=progress,
+        )
+        paths, features = run.features.load()
+    return (features, paths.to_pylist()) if return_paths else features
 
 
 def cluster(

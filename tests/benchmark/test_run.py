@@ -18,7 +18,7 @@ from headlight.benchmark.datasets.imagenet import TEN
 from headlight.benchmark.run import about, benchmark, spread
 from headlight.cli.commands import app
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, Stored
+from headlight.features import EmbedReport, ImageFeatures
 from headlight.runs import load_run
 
 HUES = np.random.default_rng(5).integers(40, 216, (10, 3))
@@ -248,11 +248,11 @@ def test_umap_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_compare_judges_new_images_by_the_labeller_and_says_what_a_method_refuses() -> None:
     plain, classes = blobs(80, 1)
     none = np.empty((len(plain), 0, plain.shape[1]), np.float16)
-    features = Stored(plain, none, np.arange(len(plain)), plain[:, None])
+    features = ImageFeatures(plain, none, np.arange(len(plain)), plain[:, None])
     other, truth = blobs(40, 2)
     told: list[tuple[int, int]] = []
 
-    def refuse(features: Stored, n_clusters: int, seed: int):
+    def refuse(features: ImageFeatures, n_clusters: int, seed: int):
         raise ValueError("too few")
 
     methods = {"k-means": lambda x, k, seed: k_means(x.plain, k, seed)}

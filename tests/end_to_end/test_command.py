@@ -100,7 +100,7 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
         (["cluster", "nowhere", "-k", 3], "nowhere: no such folder or file"),
         (["cluster", "empty", "-k", 3], "no images in"),
         (["cluster", "texts", "-k", 2], "1 images can't make 2 clusters"),
-        (["embed", "texts"], "none of the 1 files in"),
+        (["embed", "texts"], "no usable image in"),
         (["cluster", photos, "-k", 1], "-k 1: give 2 clusters or more"),
         (["cluster", photos, "-k", 37], "36 images can't make 37 clusters"),
         (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite"),

@@ -11,7 +11,7 @@ from headlight.encoders import Fusion, load_encoder
 from headlight.engines.base import Engine
 from headlight.errors import HeadlightError
 from headlight.features import FeatureStore, StoreSettings, embed_source
-from headlight.features import embed as embed_module
+from headlight.features import update as update_module
 from headlight.images import open_source
 from tests.conftest import draw
 
@@ -102,7 +102,7 @@ def test_store_looks_the_same_however_it_came_about(photos: Path, tmp_path: Path
 def test_batches_committed_before_a_crash_are_kept(
     photos: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed_module, "FEWEST_A_COMMIT", 5)
+    monkeypatch.setattr(update_module, "FEWEST_A_COMMIT", 5)
 
     class Crashing(MeanColour):
         def encode(self, images):
@@ -163,7 +163,7 @@ def test_features_beyond_float16_are_quarantined(photos: Path, store: FeatureSto
                 yield features * (1e6 if self.images == 1 else 1)
 
     report = embed(photos, store, Huge())
-    assert [reason for _, reason in report.quarantine] == ["the encoder gave values beyond float16"]
+    assert [reason for _, reason in report.quarantine] == ["its features go beyond float16"]
 
 
 def test_another_folder_in_its_place_is_refused(photos: Path, store: FeatureStore) -> None:
@@ -176,8 +176,29 @@ def test_another_folder_in_its_place_is_refused(photos: Path, store: FeatureStor
     assert len(store) == 36
 
 
+def test_features_of_another_engine_do_not_join(photos: Path, store: FeatureStore) -> None:
+    class Other(MeanColour):
+        name = "another"
+
+    embed(photos, store)
+    (photos / "broken.png").write_text("no image")
+    assert embed(photos, store, Other()).kept == 36  # nothing to encode: nothing to refuse
+    draw("disc", 50).save(photos / "new.png")
+    with pytest.raises(HeadlightError, match="features by mean-colour, and another here"):
+        embed(photos, store, Other())
+    assert embed(photos, store).added == 1
+
+
+def test_other_files_are_counted_apart(photos: Path, store: FeatureStore) -> None:
+    (photos / "notes.txt").write_text("x")
+    (photos / "IMG_1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    report = embed(photos, store)
+    assert (report.added, report.others, len(report.quarantine)) == (36, 1, 1)
+    assert "HEIC isn't supported yet" in report.quarantine[0][1]
+
+
 def test_progress_ends_at_the_total(photos: Path, store: FeatureStore) -> None:
-    (photos / "text.txt").write_text("x")
+    (photos / "text.png").write_text("x")
     seen: list[tuple[int, int]] = []
     embed_source(open_source(photos), store, ONE, [MeanColour()], lambda *step: seen.append(step))
     assert seen == [(i, 37) for i in range(1, 38)]
@@ -188,7 +209,7 @@ def test_features_larger_than_memory_become_a_memory_map(
 ) -> None:
     embed(photos, store)
     _, plain = contents(store)
-    monkeypatch.setattr("os.sysconf", lambda name: 1)
+    monkeypatch.setattr("headlight.features.store.available_memory", lambda: 1)
     _, mapped = contents(store)
     assert isinstance(mapped, np.memmap)
     assert (mapped == plain).all()
@@ -207,7 +228,7 @@ def test_damaged_store_is_said(photos: Path, store: FeatureStore) -> None:
 def test_many_commits_leave_few_files(
     photos: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embed_module, "FEWEST_A_COMMIT", 1)
+    monkeypatch.setattr(update_module, "FEWEST_A_COMMIT", 1)
     embed(photos, store)
     assert len(list((store.path / "_versions").glob("*.manifest"))) == 1
 

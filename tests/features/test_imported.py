@@ -99,7 +99,7 @@ def test_images_without_a_row_and_rows_beyond_float16_are_quarantined(photos: Pa
     assert dict(report.quarantine) == {
         paths[0]: "no features in some.parquet",
         paths[1]: "no features in some.parquet",
-        paths[5]: "some.parquet has values beyond float16",
+        paths[5]: "its features go beyond float16",
     }
 
 
@@ -127,7 +127,10 @@ def garbage(path: Path, paths: list[str]) -> Path:
         (npy(np.zeros((36, 4), np.int64)), r"int64 of shape \(36, 4\)"),
         (npy(np.array([{}], object)), "not a readable file of features"),
         (garbage, "not a readable file of features"),
-        (parquet(lambda p: pa.table({"path": p})), "must have a column path and one column"),
+        (
+            parquet(lambda p: pa.table({"path": p})),
+            "must have a column path of strings and one column",
+        ),
         (parquet(lambda p: pa.table({"v": [[1.0]] * 36})), "must have a column path"),
         (parquet(lambda p: table(["x"] * 3, vectors(p)[:3])), "none of its paths is an image"),
         (

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -165,3 +166,84 @@ def test_damaged_bytes_are_an_image_or_a_bad_image_never_another_error(data: st.
         assert decode(bytes(raw), 64).mode == "RGB"
     except BadImage as bad:
         assert str(bad)
+
+
+def tiff(width: int, height: int, *, bits: int = 8, tile: int = 0, compression: int = 1) -> bytes:
+    """A greyscale TIFF of a few hundred bytes, with any sizes in its tags; floats if 32 bits."""
+    tags = {256: width, 257: height, 258: bits, 259: compression, 262: 1, 277: 1}
+    where = (324, 325) if tile else (273, 279)
+    tags |= {322: tile, 323: tile} if tile else {278: height}
+    tags |= {where[0]: 8, where[1]: 64, 339: 3 if bits == 32 else 1}
+    body = zlib.compress(bytes(1000)).ljust(64, b"\0")
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    header = b"II*\0" + struct.pack("<I", 8 + len(body))
+    return header + body + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff(9_000, 9_000, bits=32, compression=8), "bytes are too few for 9000 × 9000 pixels"),
+        (tiff(9_000, 9_000), "bytes are too few for 9000 × 9000 pixels"),
+        (tiff(64, 64, tile=20_000, compression=8), "too many pixels|too few"),
+        (encoded(Image.new("RGB", (9_000, 9_000)), "WEBP", lossless=True, method=0), "too few"),
+    ],
+    ids=["float", "strips", "tile", "webp"],
+)
+def test_few_bytes_that_claim_a_large_image_are_refused_undecoded(
+    data: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(BadImage, match=reason):
+        decode(data, 64)
+
+
+def test_a_large_blank_page_of_ordinary_size_on_disk_is_an_image() -> None:
+    assert decode(encoded(Image.new("L", (3_000, 2_000), 255)), 64).size == (3_000, 2_000)
+
+
+@pytest.mark.filterwarnings("error")
+def test_floats_of_any_size_are_stretched_without_a_warning() -> None:
+    values = np.array([[-3.4e38, 0], [3.4e38, np.inf]], np.float32)
+    pixels = decoded(Image.fromarray(values), "TIFF")
+    assert pixels[..., 0].tolist() == [[0, 127], [255, 0]]
+
+
+def test_images_decoded_at_the_same_time_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each needs more than half of it: no two of eight threads are decoding at any moment."""
+    data = encoded(noise())
+    limits = DecodeLimits(total_bytes=64 * 64 * 20)
+    running: list[int] = []
+    most = []
+    load = Image.Image.convert
+
+    def watched(self: Image.Image, *args: object, **options: object) -> Image.Image:
+        running.append(1)
+        most.append(len(running))
+        image = load(self, *args, **options)
+        running.pop()
+        return image
+
+    monkeypatch.setattr("headlight.images.decoding._rgb", lambda image: watched(image, "RGB"))
+    with ThreadPoolExecutor(8) as pool:
+        images = list(pool.map(lambda _: decode(data, 64, limits), range(64)))
+    assert len(images) == 64
+    assert max(most) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC isn't supported yet: convert it"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC isn't supported yet"),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "a video isn't supported"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "RAW file isn't supported yet"),
+        (b"FUJIFILMCCD-RAW 0201", "RAW file isn't supported yet"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video isn't supported"),
+        (b'<?xml version="1.0"?><svg xmlns="x">', "SVG isn't supported yet"),
+        (b"%PDF-1.7", "PDF isn't supported yet"),
+    ],
+)
+def test_formats_not_supported_are_named(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImage, match=reason):
+        decode(data, 64)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +34,51 @@ def test_hidden_files_and_runs_are_skipped(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert names(tmp_path) == ["seen.png"]
+
+
+def test_files_that_claim_no_image_are_counted_and_skipped(tmp_path: Path) -> None:
+    others = [
+        "Thumbs.db",
+        "notes.txt",
+        "scan.pdf",
+        "a.JSON",
+        "b.tar.gz",
+        "IMG_1.AAE",
+        "desktop.ini",
+    ]
+    images = ["IMG.HEIC", "a.jpg", "clip.mov", "no ending", "odd.xyz", "x.txt.png"]
+    for name in others + images:
+        (tmp_path / name).write_bytes(b"x")
+    source = open_source(tmp_path)
+    assert [ref.path for ref in source] == sorted(images)
+    assert source.others == len(others)
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Iterator[Path]:
+    """3,000 folders one in the other, 1,500 of them within the length a path may have."""
+    top = tmp_path / "top"
+    top.mkdir()
+    handle = os.open(top, os.O_RDONLY)
+    for depth in range(3_000):
+        if depth == 1_500:
+            os.close(os.open("a.png", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
+        os.mkdir("d", dir_fd=handle)
+        inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    yield top
+    subprocess.run(["rm", "-rf", top], check=True)  # shutil.rmtree recurses too deeply
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders relative to a handle are POSIX")
+def test_thousands_of_nested_folders_are_walked_and_too_long_paths_named(nested: Path) -> None:
+    (nested / "z.png").write_bytes(b"x")
+    image, deep, last = open_source(nested)
+    assert (image.path, image.problem) == ("d/" * 1_500 + "a.png", None)
+    assert "its path is longer than the system allows" in str(deep.problem)
+    assert (last.path, last.problem) == ("z.png", None)
 
 
 def test_symlink_loops_end_and_linked_folders_are_read_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.evaluation.metrics import score
-from headlight.features import Stored
+from headlight.features import ImageFeatures
 
 SCORES = ("acc", "nmi", "ari")
 N_COMPONENTS = 200
@@ -38,13 +38,13 @@ class Fitted:
     label: Labeller
 
 
-Method = Callable[[Stored, int, int], Fitted]
+Method = Callable[[ImageFeatures, int, int], Fitted]
 """Called with features of n images, number of clusters, seed."""
 
 
 def compare(
     methods: dict[str, Method],
-    features: Stored,
+    features: ImageFeatures,
     reported: np.ndarray | None,
     truth: np.ndarray,
     *,

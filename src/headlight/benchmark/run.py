@@ -25,7 +25,7 @@ from headlight.clustering.recipes import views_used
 from headlight.encoders import load_fusion
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, Stages, Stored
+from headlight.features import EmbedReport, ImageFeatures, Stages
 from headlight.images import ImageSource
 from headlight.runs import Run, embed_run
 from headlight.runs.files import atomic, write_json
@@ -187,7 +187,7 @@ def _embedded(
     device: str,
     stages: Stages | None,
     told: Callable[[EmbedReport], None] | None,
-) -> tuple[Run, Stored, np.ndarray]:
+) -> tuple[Run, ImageFeatures, np.ndarray]:
     """The run with a source's features; these; and true classes, (n,) str.
 
     Its folder is named after all that must be the same for features to be used again: other
@@ -228,7 +228,7 @@ def _headlight(recipe: str, run: Run, device: str) -> Method:
 
     blocks = run.features.settings.dims or None
 
-    def fit(features: Stored, n_clusters: int, seed: int) -> Fitted:
+    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> Fitted:
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         X, augmented = features.to_fit()
         scp.fit(X, augmented=augmented)

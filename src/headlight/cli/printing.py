@@ -53,6 +53,7 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
         (report.changed, "changed since, embedded again"),
         (report.gone, "gone from the source, dropped"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),
+        (report.others, "other files skipped"),
     ]
     terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
     for path, reason in report.quarantine[:3]:

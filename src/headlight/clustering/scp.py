@@ -185,8 +185,8 @@ class SCP(ClusterMixin, BaseEstimator):
 
         Arguments:
             X: (n, dim) or (n, views, dim), view 0 the plain image. float16/32/64 array, memory
-                map or torch tensor. Never copied to float32 as a whole. "robust" uses augmented
-                views of 4,000 rows: more made nothing better.
+                map or torch tensor; or what `headlight.embed` returns. Never copied to float32 as
+                a whole. "robust" uses augmented views of 4,000 rows: more made nothing better.
             y: ignored.
             augmented: where only some rows have augmented views: numbers of these rows, sorted
                 integers (m,), and their views, (m, views, dim); X is then (n, dim), plain views.
@@ -197,6 +197,8 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         self._validate_params()
         device = _device(self.device)
+        if hasattr(X, "to_fit"):
+            X, augmented = X.to_fit()
         features = Features(X, augmented)
         require_clusterable(
             features,

@@ -1,17 +1,18 @@
 """Features: made from images by an encoder, kept on disk, resumable."""
 
-from headlight.features.embed import EmbedReport, Progress, Stages, embed_source, encode
+from headlight.features.embed import Stages, embed_source, encode
 from headlight.features.imported import FeatureFile, import_features
-from headlight.features.store import FeatureStore, Stored, StoreSettings
+from headlight.features.store import FeatureStore, ImageFeatures, StoreSettings
+from headlight.features.update import EmbedReport, Progress
 
 __all__ = [
     "EmbedReport",
     "FeatureFile",
     "FeatureStore",
+    "ImageFeatures",
     "Progress",
     "Stages",
     "StoreSettings",
-    "Stored",
     "embed_source",
     "encode",
     "import_features",

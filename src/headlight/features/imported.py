@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headlight.errors import HeadlightError
-from headlight.features.embed import EmbedReport, Known, Progress
+from headlight.errors import HeadlightError, first_line
 from headlight.features.store import FeatureStore
-from headlight.images import ImageRef, ImageSource
+from headlight.features.update import EmbedReport, Progress, StoreUpdate
+from headlight.images import BadImage, ImageSource
 
 ROWS = 4096
 # What `ImageSource` names an image by, and what a table of features must name it by.
@@ -37,11 +38,20 @@ class FeatureFile:
         self.path = path
         if not path.exists():
             raise HeadlightError(f"{path}: no such file of features")
-        try:
+        with self._readable():
             self._open()
-        except (OSError, ValueError, pa.ArrowException, RuntimeError) as error:
-            first = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise HeadlightError(f"{path} is not a readable file of features: {first}") from error
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except HeadlightError:
+            raise
+        except Exception as error:  # NumPy, PyArrow and Lance raise almost anything
+            raise HeadlightError(
+                f"{self.path} is not a readable file of features ({first_line(error)}): "
+                "write it again"
+            ) from error
 
     def _open(self) -> None:
         if self.path.suffix == ".npy":
@@ -58,6 +68,8 @@ class FeatureFile:
         self._columns = _feature_columns(schema, self.path)
         first = next(self._tables()).column(self._columns[0])[0].as_py()
         self.views, self.dim = len(self._columns), len(first)
+        if not self.dim:
+            raise ValueError("its features have length 0")
 
     @property
     def hash(self) -> str:
@@ -88,18 +100,22 @@ class FeatureFile:
             for i, path in enumerate(order):
                 yield path, np.array(self._array[i]).reshape(self.views, self.dim)
             return
-        for table in self._tables():
-            values = []
-            for name in self._columns:
-                column = table.column(name).combine_chunks()
-                flat = column.flatten().to_numpy(zero_copy_only=False)
-                if column.null_count or flat.size != len(table) * self.dim:
-                    raise HeadlightError(
-                        f"{self.path}: column {name} has rows of another length than {self.dim}"
-                    )
-                values.append(flat.reshape(len(table), self.dim))
-            block = np.stack(values, axis=1)
-            yield from zip(table.column(PATH).to_pylist(), block, strict=True)
+        with self._readable():
+            for table in self._tables():
+                columns = [self._column(table, name) for name in self._columns]
+                yield from zip(
+                    table.column(PATH).to_pylist(), np.stack(columns, axis=1), strict=True
+                )
+
+    def _column(self, table: pa.Table, name: str) -> np.ndarray:
+        """One view of the rows of ``table``: (rows, dim)."""
+        column = table.column(name).combine_chunks()
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        if column.null_count or flat.size != len(table) * self.dim:
+            raise HeadlightError(
+                f"{self.path}: column {name} has rows of another length than {self.dim}"
+            )
+        return flat.reshape(len(table), self.dim)
 
     def _schema(self) -> pa.Schema:
         if self.path.suffix == ".parquet":
@@ -128,10 +144,11 @@ def _feature_columns(schema: pa.Schema, path: Path) -> list[str]:
     lists = [field.name for field in schema if _numbers(field.type)]
     numbered = [f"view_{v}" for v in range(len(lists))]
     found = numbered if lists and set(numbered) == set(lists) else lists
-    if PATH not in schema.names or not found or (len(found) > 1 and found is lists):
+    named = PATH in schema.names and pa.types.is_string(schema.field(PATH).type)
+    if not named or not found or (len(found) > 1 and found is lists):
         raise HeadlightError(
-            f"{path} must have a column path and one column of lists of numbers, or view_0, "
-            f"view_1, …; it has {', '.join(schema.names)}"
+            f"{path} must have a column path of strings and one column of lists of numbers, or "
+            f"view_0, view_1, …; it has {' '.join(', '.join(schema.names).split())[:200]}"
         )
     return found
 
@@ -150,53 +167,26 @@ def import_features(
         source: the images; none is opened.
         store: where features go.
         file: of the features.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
-        What was found and done; images without a row are quarantined.
+        What was done; images without a row are quarantined.
 
     Raises:
         HeadlightError: no row is of any image in the source.
     """
-    known = Known(*store.stamps())
-    stale = known.drop_stale(source)
-    store.delete(stale)
-    refs = {ref.path: ref for ref in source}
-    report = EmbedReport(kept=len(known.ids), gone=known.gone)
-    missing = {path for path, ref in refs.items() if not known.has(ref)}
-    rows: list[tuple[ImageRef, np.ndarray]] = []
-
-    def commit() -> None:
-        taken, features = zip(*rows, strict=True)
-        rows.clear()
-        store.append(
-            [r.id for r in taken], [r.path for r in taken], [r.stamp for r in taken], features
+    with StoreUpdate(source, store, store.settings.engine, progress) as update:
+        missing = {ref.path: ref for ref in update.todo()}
+        order = sorted(
+            (ref.path for ref in source), key=lambda path: path.encode("utf-8", "surrogatepass")
         )
-
-    order = sorted(refs, key=lambda path: path.encode("utf-8", "surrogatepass"))
-    for path, features in file.rows(order):
-        if path not in missing:
-            continue
-        missing.remove(path)
-        ref = refs[path]
-        with np.errstate(over="ignore"):
-            half = features.astype(np.float16)
-        if np.isfinite(half).all():
-            rows.append((ref, half))
-            report.added += ref.id not in known.changed
-            report.changed += ref.id in known.changed
-        else:
-            report.quarantine.append((path, f"{file.path.name} has values beyond float16"))
-        if len(rows) >= ROWS:
-            commit()
-        if progress:
-            progress(len(refs) - len(missing), len(refs))
-    if rows:
-        commit()
-    if not len(store) and not report.quarantine:
+        for path, features in file.rows(order):
+            if ref := missing.pop(path, None):
+                update.add(ref, features)
+        for ref in sorted(missing.values(), key=lambda ref: ref.path):
+            update.add(ref, BadImage(f"no features in {file.path.name}"))
+    if len(missing) == len(order):
         raise HeadlightError(
             f"{file.path}: none of its paths is an image of {source.uri}, such as {order[0]!r}"
         )
-    report.quarantine += [(path, f"no features in {file.path.name}") for path in sorted(missing)]
-    store.tidy()
-    return report
+    return update.report

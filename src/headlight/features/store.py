@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,14 +17,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
+from headlight.memory import available_memory
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that lance is not fork-safe: nothing here forks
     import lance
 
-FORMAT = 1
+FORMAT = 2
 METADATA_KEY = b"headlight"
+CHECK_KEY = b"headlight.check"
 SCAN_ROWS = 1024
 DELETE_ROWS = 1000
 
@@ -38,7 +41,7 @@ class StoreSettings:
         weights: SHA-256 of its weights.
         dim: length of one vector.
         views: augmented views an image, beside the plain one.
-        engine: what computed them; another one is said, not refused (differences are rounding).
+        engine: what computed them; rows of another may not join.
         dims: lengths of the vectors of fused encoders, which stand side by side in one of `dim`;
             empty: there is one encoder.
         view_images: how many images have augmented views, about; None: all.
@@ -73,8 +76,8 @@ def _short(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """All features of a store, in the order of the paths' bytes.
+class ImageFeatures:
+    """Features of images, in the order of the paths' bytes; `SCP.fit` takes them as they are.
 
     Arguments:
         plain: (n, dim) float16, view 0.
@@ -89,6 +92,9 @@ class Stored:
     viewed: np.ndarray
     whole: np.ndarray | None
 
+    def __len__(self) -> int:
+        return len(self.plain)
+
     def to_fit(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
         """`SCP.fit`'s ``X`` and ``augmented``."""
         if self.whole is None:
@@ -98,6 +104,9 @@ class Stored:
 
 class FeatureStore:
     """Features on disk. Appends commit whole or not at all; a kill loses none that returned.
+
+    Lance has no checksums: a column ``check`` holds CRC-32s of each row's id, stamp and path, and
+    of each view's vector after them. What is read is compared with them.
 
     Arguments:
         path: the Lance folder.
@@ -116,7 +125,9 @@ class FeatureStore:
         fields = [("id", pa.int64()), ("path", pa.string()), ("stamp", pa.int64())]
         vector = pa.list_(pa.float16(), settings.dim)
         fields += [(f"view_{v}", vector) for v in range(settings.views + 1)]
-        schema = pa.schema(fields, {METADATA_KEY: json.dumps(asdict(settings)).encode()})
+        fields.append(("check", pa.list_(pa.int64(), settings.views + 2)))
+        about = json.dumps(asdict(settings)).encode()
+        schema = pa.schema(fields, {METADATA_KEY: about, CHECK_KEY: _crc(about)})
         for left in path.parent.glob(f".{path.name}.*"):  # by an attempt that was killed
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
@@ -133,20 +144,22 @@ class FeatureStore:
         """
         if not path.exists():
             raise HeadlightError(f"{path.parent} holds no features: run `headlight embed` first")
-        try:
-            metadata = (lance.dataset(path).schema.metadata or {})[METADATA_KEY]
-            settings = StoreSettings(**json.loads(metadata))
-        except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
-            raise HeadlightError(
-                f"{path} is damaged or not headlight's ({_first_line(error)}): "
-                "delete it and embed again"
-            ) from error
-        if settings.format != FORMAT:
-            raise HeadlightError(f"{path} was written by another version of headlight: update it")
+        with _intact(path):
+            metadata = lance.dataset(path).schema.metadata or {}
+            values = json.loads(metadata[METADATA_KEY])
+            if values["format"] != FORMAT:
+                raise HeadlightError(
+                    f"{path} was written by another version of headlight: use that one, or delete "
+                    "it and embed again"
+                )
+            if metadata[CHECK_KEY] != _crc(metadata[METADATA_KEY]):
+                raise ValueError("its settings are not those written")
+            settings = StoreSettings(**values)
         return cls(path, settings)
 
     def __len__(self) -> int:
-        return lance.dataset(self.path).count_rows()
+        with _intact(self.path):
+            return lance.dataset(self.path).count_rows()
 
     def append(
         self,
@@ -178,11 +191,19 @@ class FeatureStore:
                     mask=pa.array(missing) if missing.any() else None,
                 )
             )
-        schema = lance.dataset(self.path).schema
+        checks = [
+            _checks(key, one) + [0] * (self.settings.views + 1 - len(one))
+            for key, one in zip(_keys(ids, stamps, paths), features, strict=True)
+        ]
+        columns.append(pa.array(checks, pa.list_(pa.int64(), self.settings.views + 2)))
+        with _intact(self.path):
+            schema = lance.dataset(self.path).schema
         lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
 
     def delete(self, ids: np.ndarray) -> None:
         """Removes the rows with these ids."""
+        if not len(ids):
+            return
         dataset = lance.dataset(self.path)
         for start in range(0, len(ids), DELETE_ROWS):
             chunk = ", ".join(str(i) for i in ids[start : start + DELETE_ROWS])
@@ -193,11 +214,20 @@ class FeatureStore:
         lance.dataset(self.path).cleanup_old_versions(older_than=timedelta(0))
 
     def stamps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and stamps of all rows, (n,) int64 each."""
-        table = lance.dataset(self.path).to_table(columns=["id", "stamp"])
-        return table["id"].to_numpy(), table["stamp"].to_numpy()
+        """Ids and stamps of all rows, (n,) int64 each.
 
-    def load(self) -> tuple[pa.Array, Stored]:
+        Raises:
+            HeadlightError: the store is damaged; so for all that read it.
+        """
+        found = [(batch["id"], batch["stamp"]) for batch, _ in self.scan(())]
+        if not found:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        ids, stamps = (
+            np.concatenate([column.to_numpy() for column in c]) for c in zip(*found, strict=True)
+        )
+        return ids, stamps
+
+    def load(self) -> tuple[pa.Array, ImageFeatures]:
         """All features, in the order of the paths' bytes: the same however they got here.
 
         Returns:
@@ -205,32 +235,35 @@ class FeatureStore:
             features: float16; memory maps of unlinked temporary files beside the store when they
                 would fill more than half of the free memory.
         """
-        dataset = lance.dataset(self.path)
-        paths = dataset.to_table(columns=["path"], scan_in_order=True)["path"].combine_chunks()
+        with _intact(self.path):
+            dataset = lance.dataset(self.path)
+            paths = dataset.to_table(columns=["path"], scan_in_order=True)["path"].combine_chunks()
+            there = self._have_views(dataset)
         order = pc.sort_indices(paths).to_numpy()
         target = np.empty(len(order), np.int64)
         target[order] = np.arange(len(order))
-        found = self._stored(dataset, target)
-        return paths.take(pa.array(order)), found
+        return paths.take(pa.array(order)), self._features(target, there)
 
-    def _stored(self, dataset: lance.LanceDataset, target: np.ndarray) -> Stored:
-        """All features, those of row i at the place target[i]."""
+    def _features(self, target: np.ndarray, there: np.ndarray) -> ImageFeatures:
+        """All features, those of row i at the place target[i]; there: which rows have views."""
         n, views, dim = len(target), self.settings.views, self.settings.dim
-        there = self._have_views(dataset)
+        start = 0
         if there.all():
             features = _allocate((n, views + 1, dim), self.path)
-            for start, vectors in self._batches(dataset):
+            for _, vectors in self.scan(range(views + 1)):
                 features[target[start : start + len(vectors[0])]] = np.stack(vectors, axis=1)
-            return Stored(features[:, 0], features[:, 1:], np.arange(n), features)
+                start += len(vectors[0])
+            return ImageFeatures(features[:, 0], features[:, 1:], np.arange(n), features)
         viewed = np.sort(target[there])
         plain = _allocate((n, dim), self.path)
         augmented = _allocate((len(viewed), views, dim), self.path)
-        for start, vectors in self._batches(dataset):
+        for _, vectors in self.scan(range(views + 1)):
             part = slice(start, start + len(vectors[0]))
             plain[target[part]] = vectors[0]
             places = np.searchsorted(viewed, target[part][there[part]])
             augmented[places] = np.stack(vectors[1:], axis=1)
-        return Stored(plain, augmented, viewed, None)
+            start = part.stop
+        return ImageFeatures(plain, augmented, viewed, None)
 
     def _have_views(self, dataset: lance.LanceDataset) -> np.ndarray:
         """Which rows have augmented views, or all if none are wanted: (n,) bool."""
@@ -239,23 +272,82 @@ class FeatureStore:
         table = dataset.to_table(columns={"there": "view_1 is not null"}, scan_in_order=True)
         return table["there"].to_numpy()
 
-    def _batches(self, dataset: lance.LanceDataset) -> Iterator[tuple[int, list[np.ndarray]]]:
-        """First row, and the vectors (rows, dim) of each view; rows without a view are left out."""
-        names = [f"view_{v}" for v in range(self.settings.views + 1)]
-        scan = dataset.to_batches(
-            columns=names, batch_size=SCAN_ROWS, scan_in_order=True, batch_readahead=2
-        )
-        start = 0
-        for batch in scan:
-            columns = (batch[name].flatten().to_numpy() for name in names)
-            yield start, [column.reshape(-1, self.settings.dim) for column in columns]
-            start += len(batch)
+    def scan(self, views: Sequence[int]) -> Iterator[tuple[pa.RecordBatch, list[np.ndarray]]]:
+        """All rows, some thousand at a time, in the order they were added, checked.
+
+        Arguments:
+            views: which to read, ascending.
+
+        Returns:
+            Iterator of the columns id, stamp and path, and of each view the vectors,
+            (rows, dim) float16; rows without that view are left out.
+        """
+        names = [f"view_{v}" for v in views]
+        with _intact(self.path):
+            scan = lance.dataset(self.path).to_batches(
+                columns=["id", "stamp", "path", "check", *names],
+                batch_size=SCAN_ROWS,
+                scan_in_order=True,
+                batch_readahead=2,
+            )
+            for batch in scan:
+                columns = [batch[name] for name in names]
+                self._check(batch, views, columns)
+                flat = (column.flatten().to_numpy() for column in columns)
+                yield batch, [vectors.reshape(-1, self.settings.dim) for vectors in flat]
+
+    def _check(self, batch: pa.RecordBatch, views: Sequence[int], columns: list[pa.Array]) -> None:
+        checks = batch["check"].flatten().to_numpy().reshape(len(batch), -1)
+        paths = batch["path"].to_pylist()
+        keys = _keys(batch["id"].to_pylist(), batch["stamp"].to_pylist(), paths)
+        crcs = np.fromiter((zlib.crc32(key) for key in keys), np.int64, len(batch))
+        wrong = crcs != checks[:, 0]
+        for view, column in zip(views, columns, strict=True):
+            there = column.is_valid().to_numpy(zero_copy_only=False)
+            vectors = column.flatten().to_numpy().reshape(-1, self.settings.dim)
+            found = np.zeros(len(batch), np.int64)
+            found[there] = [
+                zlib.crc32(vector, crc)
+                for vector, crc in zip(vectors, crcs[there].tolist(), strict=True)
+            ]
+            wrong |= found != checks[:, view + 1]
+        if wrong.any():
+            raise ValueError(
+                f"the features of {paths[int(wrong.argmax())]!r} are not those written"
+            )
+
+
+def _keys(ids: Sequence[int], stamps: Sequence[int], paths: Sequence[str]) -> Iterator[bytes]:
+    for one, stamp, path in zip(ids, stamps, paths, strict=True):
+        yield b"%d %d %b" % (one, stamp, path.encode())
+
+
+def _checks(key: bytes, vectors: np.ndarray) -> list[int]:
+    """The CRC-32 of a row's key, and of each vector after it."""
+    crc = zlib.crc32(key)
+    return [crc, *(zlib.crc32(vector.tobytes(), crc) for vector in vectors)]
+
+
+def _crc(data: bytes) -> bytes:
+    return b"%d" % zlib.crc32(data)
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """Damage to the store at ``path`` becomes one sentence."""
+    try:
+        yield
+    except (HeadlightError, GeneratorExit, KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # Lance's panics are no Exception
+        raise HeadlightError(
+            f"{path} is damaged or not headlight's ({first_line(error)}): delete it and embed again"
+        ) from error
 
 
 def _allocate(shape: tuple[int, ...], beside: Path) -> np.ndarray:
     size = int(np.prod(shape, dtype=np.int64)) * 2
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if size <= free // 2:
+    if size <= available_memory() // 2:
         return np.empty(shape, np.float16)
     if shutil.disk_usage(beside.parent).free < size:
         raise HeadlightError(
@@ -264,7 +356,3 @@ def _allocate(shape: tuple[int, ...], beside: Path) -> np.ndarray:
         )
     with tempfile.NamedTemporaryFile(dir=beside.parent, prefix=".features-") as file:
         return np.memmap(file, np.float16, "w+", shape=shape)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headlight.images.file_types import why_unsupported
 from headlight.images.source import BadImage
 
 # Raster formats only: Pillow would hand EPS to Ghostscript, and decode video-like containers.
@@ -23,10 +27,45 @@ class DecodeLimits:
     Arguments:
         file_bytes: largest file read.
         pixels: most pixels held in memory; a JPEG, decoded at reduced size, may be larger on disk.
+        pixels_a_byte: most pixels a byte of the file may stand for, in images above
+            `SMALL_PIXELS`; more than any photograph or scan has.
+        total_bytes: memory that all threads together may spend on decoding at a time.
     """
 
     file_bytes: int = 256 * 2**20
     pixels: int = 100_000_000
+    pixels_a_byte: int = 2_000
+    total_bytes: int = 2 * 2**30
+
+
+SMALL_PIXELS = 4_000_000
+# Bytes a pixel costs at most while it is decoded, copies for upright and for 8-bit RGB included.
+_BYTES_A_PIXEL = {"L": 2, "1": 2, "P": 18, "PA": 18, "RGBA": 16, "LA": 20, "I": 14, "F": 14}
+_OTHER_BYTES_A_PIXEL = 12
+
+
+class _Budget:
+    """Lets threads decode at the same time as long as their images fit in memory together."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._spent = 0
+
+    @contextmanager
+    def spend(self, cost: int, total: int) -> Iterator[None]:
+        """Waits until ``cost`` bytes are free; what costs more than all waits to be alone."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._spent or self._spent + cost <= total)
+            self._spent += cost
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._spent -= cost
+                self._changed.notify_all()
+
+
+_budget = _Budget()
 
 
 def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Image.Image:
@@ -57,12 +96,20 @@ def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Im
             # A progressive JPEG holds all its coefficients in memory, whatever size is asked for.
             if image.format == "JPEG" and not image.info.get("progressive"):
                 image.draft("RGB", _draft_size(width, height, min_side))
-            if image.width * image.height > limits.pixels:
+            pixels = max(image.width * image.height, _tile_pixels(image))
+            if pixels > limits.pixels:
                 raise BadImage(_too_many_pixels(width, height, limits))
-            image.load()
-            return _rgb(_upright(image))
+            if pixels > max(SMALL_PIXELS, len(data) * limits.pixels_a_byte):
+                raise BadImage(
+                    f"damaged or blank: {len(data):,} bytes are too few for {width} × {height} "
+                    "pixels"
+                )
+            cost = pixels * _BYTES_A_PIXEL.get(image.mode.split(";")[0], _OTHER_BYTES_A_PIXEL)
+            with _budget.spend(cost, limits.total_bytes):
+                image.load()
+                return _rgb(_upright(image))
     except UnidentifiedImageError:
-        raise BadImage("not an image, or of an unknown format") from None
+        raise BadImage(why_unsupported(data) or "not an image, or of an unknown format") from None
     except Image.DecompressionBombError as error:
         raise BadImage(f"too many pixels: {error}".split(", could")[0]) from None
     except MemoryError:
@@ -89,6 +136,12 @@ def _too_many_pixels(width: int, height: int, limits: DecodeLimits) -> str:
     )
 
 
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of one tile of a TIFF: a whole one is decoded even where the image is smaller."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(322, 0)) * int(tags.get(323, 0))
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -109,10 +162,19 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _stretch(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, dtype=np.float32)
-    finite = np.isfinite(values)
-    if not finite.any():
+    values = np.asarray(image)
+    grey = np.empty(values.shape, np.uint8)
+    # A megapixel at a time: copies of the whole in floating point would cost many times the image.
+    blocks = np.array_split(np.arange(len(values)), max(1, values.size // 2**20))
+    low, high = np.inf, -np.inf
+    for rows in blocks:
+        finite = values[rows][np.isfinite(values[rows])]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if low > high:
         raise BadImage("no finite pixel values")
-    low, high = values[finite].min(), values[finite].max()
-    grey = (np.where(finite, values, low) - low) * (255 / max(high - low, 1e-12))
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    for rows in blocks:
+        block = values[rows].astype(np.float64)
+        block[~np.isfinite(block)] = low
+        grey[rows] = (block - low) * (255 / max(high - low, 1e-12))
+    return Image.fromarray(grey).convert("RGB")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from headlight.images.file_types import claims_no_image
 from headlight.images.source import BadImage, ImageRef, ImageSource
 
 
@@ -15,7 +17,9 @@ class FolderSource(ImageSource):
 
     Names are visited in sorted order, folder by folder. Hidden files and folders (a leading dot)
     are skipped, and so are headlight's own runs, so that a run kept inside the folder doesn't
-    cluster its own thumbnails. Links to folders are followed, each folder once: loops end.
+    cluster its own thumbnails. Files whose ending tells something else than an image or a video
+    (``.txt``, ``.pdf``, ``Thumbs.db``) are counted in `others` and skipped. Links to folders are
+    followed, each folder once: loops end.
 
     Arguments:
         root: the folder.
@@ -26,31 +30,28 @@ class FolderSource(ImageSource):
         self.uri = str(root.resolve())
 
     def __iter__(self) -> Iterator[ImageRef]:
-        yield from self._walk(self.root, "", set())
-
-    def _walk(self, folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[ImageRef]:
-        try:
-            here = folder.stat()
-            names = sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths, are wanted
-        except OSError as error:
-            yield ImageRef(
-                _printable(prefix.rstrip("/")), 0, 0, f"unreadable folder: {_why(error)}"
-            )
-            return
-        if (here.st_dev, here.st_ino) in seen:
-            return
-        seen.add((here.st_dev, here.st_ino))
-        for name in names:
-            if name.startswith(".") or name.endswith(".headlight"):
-                continue
-            path = prefix + name
+        others = 0
+        seen: set[tuple[int, int]] = set()
+        waiting = [
+            ""
+        ]  # paths inside the root, the next one last; no recursion: folders nest deeply
+        while waiting:
+            path = waiting.pop()
+            file = os.path.join(self.root, path) if path else os.fspath(self.root)  # noqa: PTH118
             try:
-                info = (folder / name).stat()
+                info = os.stat(file)  # noqa: PTH116 - as above: a Path a file is slow
+                if stat.S_ISDIR(info.st_mode):
+                    if (info.st_dev, info.st_ino) not in seen:
+                        seen.add((info.st_dev, info.st_ino))
+                        names = sorted(os.listdir(file), reverse=True)  # noqa: PTH208
+                        prefix = path and path + "/"
+                        waiting += [prefix + name for name in names if not _hidden(name)]
+                    continue
             except OSError as error:
                 yield ImageRef(_printable(path), 0, 0, f"unreadable: {_why(error)}")
                 continue
-            if stat.S_ISDIR(info.st_mode):
-                yield from self._walk(folder / name, path + "/", seen)
+            if claims_no_image(path):
+                others += 1
             elif _printable(path) != path:
                 reason = "the file name is not valid UTF-8: rename the file to use it"
                 yield ImageRef(_printable(path), info.st_size, info.st_mtime_ns, reason)
@@ -59,6 +60,7 @@ class FolderSource(ImageSource):
                 yield ImageRef(path, 0, info.st_mtime_ns, "not a regular file")
             else:
                 yield ImageRef(path, info.st_size, info.st_mtime_ns)
+        self.others = others
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`."""
@@ -91,5 +93,11 @@ def _printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.endswith(".headlight")
+
+
 def _why(error: OSError) -> str:
+    if error.errno == errno.ENAMETOOLONG:
+        return "its path is longer than the system allows: move it up, or shorten folders' names"
     return (error.strerror or str(error)).lower()

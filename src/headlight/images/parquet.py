@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 from headlight.images.source import BadImage, ImageRef, ImageSource
 
 GROUPS_KEPT = 2  # row groups held in memory: the one being read, and the next one's beginning
@@ -43,7 +44,7 @@ class ParquetSource(ImageSource):
     def __iter__(self) -> Iterator[ImageRef]:
         for name, file in self._files.items():
             info = file.stat()
-            for row in range(pq.read_metadata(file).num_rows):
+            for row in range(int(self._starts(name)[-1])):
                 yield ImageRef(f"{name}#{row}", info.st_size, info.st_mtime_ns)
 
     def read(self, path: str, limit: int) -> bytes:
@@ -53,10 +54,10 @@ class ParquetSource(ImageSource):
             raise BadImage("not an image of this source")
         try:
             data = self._value(name, int(row))
-        except (OSError, pa.ArrowException) as error:
-            raise BadImage(f"unreadable: {error}".splitlines()[0]) from error
         except IndexError:  # the file has changed since
             raise BadImage("gone: the file has no such row") from None
+        except Exception as error:
+            raise BadImage(f"unreadable: {first_line(error)}") from error
         if not data:
             raise BadImage("empty: no bytes in this row")
         if len(data) > limit:
@@ -67,15 +68,18 @@ class ParquetSource(ImageSource):
         """The ``label`` column, where every file has one."""
         labels: dict[str, str] = {}
         for name, file in self._files.items():
-            if "label" not in pq.read_schema(file).names:
-                return None
-            values = pq.read_table(file, columns=["label"])["label"].to_pylist()
+            with _readable(file):
+                if "label" not in pq.read_schema(file).names:
+                    return None
+                values = pq.read_table(file, columns=["label"])["label"].to_pylist()
             labels |= {f"{name}#{row}": str(value) for row, value in enumerate(values)}
         return labels
 
     def _value(self, name: str, row: int) -> bytes | None:
         starts = self._starts(name)
         group = int(np.searchsorted(starts, row, side="right")) - 1
+        if group >= len(starts) - 1:
+            raise IndexError(row)
         with self._lock:
             if (name, group) not in self._groups:
                 if len(self._groups) >= GROUPS_KEPT:
@@ -94,19 +98,31 @@ class ParquetSource(ImageSource):
 
     @cache  # noqa: B019 - a source lives as long as the command
     def _starts(self, name: str) -> np.ndarray:
-        """First row of each row group."""
-        metadata = pq.read_metadata(self._files[name])
-        sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
-        return np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        """First row of each row group, and the number of rows: int64 (groups + 1,)."""
+        with _readable(self._files[name]):
+            metadata = pq.read_metadata(self._files[name])
+            sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+            if min(sizes, default=0) < 0 or sum(sizes) != metadata.num_rows:
+                raise ValueError("its row groups don't have the number of rows it states")
+        return np.cumsum([0, *sizes])
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # PyArrow raises almost anything on damaged files
+        raise HeadlightError(
+            f"{file} is not a readable Parquet file ({first_line(error)}): write it again"
+        ) from error
 
 
 def _image_column(file: Path) -> tuple[str, str | None]:
     """Name of the image column, and of the field in it that holds the bytes."""
-    try:
+    with _readable(file):
         schema = pq.read_schema(file)
-    except (OSError, pa.ArrowException) as error:
-        raise HeadlightError(f"{file} is not a readable Parquet file: {error}") from error
-    fields = sorted(schema, key=lambda field: field.name != "image")  # "image" first, if any
+        names = ", ".join(schema.names).splitlines() or [""]
+        fields = sorted(schema, key=lambda field: field.name != "image")  # "image" first, if any
     for field in fields:
         if pa.types.is_struct(field.type) and "bytes" in {f.name for f in field.type}:
             return field.name, "bytes"
@@ -114,5 +130,5 @@ def _image_column(file: Path) -> tuple[str, str | None]:
             return field.name, None
     raise HeadlightError(
         f"{file} has no image column: one must be binary, or a struct with a field `bytes` "
-        f"(found {', '.join(schema.names)})"
+        f"(found {names[0][:200]})"
     )

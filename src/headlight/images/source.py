@@ -13,7 +13,7 @@ class BadImage(Exception):  # noqa: N818 - not a failure of the program: a verdi
     """One image can't be used; the message is the reason a person reads in the quarantine."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageRef:
     """One image of a source, known by name and not yet read.
 
@@ -29,12 +29,12 @@ class ImageRef:
     mtime_ns: int
     problem: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> int:
         """A signed 64-bit id made from the path alone: the same wherever the source lies."""
         return _hash64(self.path.encode("utf-8", "surrogatepass"))
 
-    @property
+    @cached_property
     def stamp(self) -> int:
         """A signed 64-bit mark of the file's state: another size or time gives another stamp."""
         return _hash64(f"{self.size}:{self.mtime_ns}".encode())
@@ -45,6 +45,9 @@ class ImageSource(ABC):
 
     uri: str
     """What the user typed, made absolute: opens the same source again from anywhere."""
+
+    others: int = 0
+    """Files that don't claim to be images, skipped when the source was last walked to its end."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[ImageRef]:

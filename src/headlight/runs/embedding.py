@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -43,7 +44,7 @@ def embed_run(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
-    """Makes the features of ``source`` in the run folder ``path``, or finishes making them.
+    """Computes the features of ``source`` in the run folder ``path``, or resumes.
 
     Arguments:
         source: the images.
@@ -52,10 +53,10 @@ def embed_run(
         views: augmented views an image, beside the plain one; 0 or more. A file has its own.
         view_images: how many images get augmented views, a random sample; None: all.
         device: see `headlight.encoders.make_engine`.
-        progress: told the number of images done and their total.
+        progress: called with the number of images done and their total.
 
     Returns:
-        The run, and what was found and done.
+        The run, and what was done.
 
     Raises:
         HeadlightError: no image is usable, or the folder holds something else.
@@ -66,7 +67,8 @@ def embed_run(
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
     refuse_foreign(path)
     if source.count == 0:
-        raise HeadlightError(f"no images in {source.uri}")
+        others = f" among its {source.others:,} files" if source.others else ""
+        raise HeadlightError(f"no images in {source.uri}{others}")
     wanted, work = (
         _importing(source, encoder)
         if encoder.startswith(IMPORTED)
@@ -89,8 +91,9 @@ def embed_run(
         if images == 0:
             first, why = report.quarantine[0]
             raise HeadlightError(
-                f"none of the {source.count} files in {source.uri} is a usable image "
-                f"({first}: {why}); all reasons are in {path / 'quarantine.parquet'}"
+                f"no usable image in {source.uri}: {first}: {why}"
+                + (f"; reasons of all {source.count:,} are in {path / 'quarantine.parquet'}")
+                * (source.count > 1)
             )
         fresh: dict[str, Any] = {"format": FORMAT}
         info = load_run(path).info if (path / "run.json").exists() else fresh
@@ -173,9 +176,14 @@ def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
     if not folder.exists():
         return FeatureStore.create(folder, wanted)
     store = FeatureStore.open(folder)
+    if store.settings.engine != wanted.engine and not len(store):  # killed before the first commit
+        shutil.rmtree(folder)
+        return FeatureStore.create(folder, wanted)
     if differences := store.settings.differences(wanted):
+        moved = store.settings.source != wanted.source
         raise HeadlightError(
             f"{path} already holds features with {'; '.join(differences)}: choose another -o, "
-            "or give the settings it was made with"
+            "or give the settings of before"
+            + (f"; if the images were moved, put a link to them at {store.settings.source}" * moved)
         )
     return store

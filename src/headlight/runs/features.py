@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 from headlight.errors import HeadlightError
 from headlight.runs.run import Run
 
-BATCH = 2048
-
 
 def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Features of the plain views, a few thousand at a time, as they lie on disk.
@@ -26,23 +24,14 @@ def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     Raises:
         HeadlightError: the features are gone or damaged, or lack images of the assignments.
     """
-    import lance
-
     store = run.features
     paths = run.assignments["path"].combine_chunks()
     found = 0
-    try:
-        scan = lance.dataset(store.path).to_batches(
-            columns=["path", "view_0"], batch_size=BATCH, scan_in_order=True, batch_readahead=2
-        )
-        for batch in scan:
-            places = pc.index_in(batch["path"], paths).to_numpy(zero_copy_only=False)
-            there = ~np.isnan(places.astype(np.float64))
-            vectors = batch["view_0"].flatten().to_numpy().reshape(-1, store.settings.dim)
-            found += int(there.sum())
-            yield places[there].astype(np.int64), vectors[there]
-    except (OSError, ValueError, RuntimeError) as error:
-        raise HeadlightError(f"{store.path} is damaged: embed and fit again") from error
+    for batch, (vectors,) in store.scan((0,)):
+        places = pc.index_in(batch["path"], paths).to_numpy(zero_copy_only=False)
+        there = ~np.isnan(places.astype(np.float64))
+        found += int(there.sum())
+        yield places[there].astype(np.int64), vectors[there]
     if found != len(paths):
         raise HeadlightError(
             f"{store.path} has features of {found:,} of the {len(paths):,} images clustered: "

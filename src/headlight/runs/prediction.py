@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headlight.encoders import load_fusion
-from headlight.engines import make_engines
+from headlight.engines import engine_name, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
@@ -80,7 +81,15 @@ def predict_run(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    stream = encode(source, source, encoders, make_engines(encoders, device), lambda _: 0)
+    engines = make_engines(encoders, device)
+    if (name := engine_name(engines)) != run.info["encoder"]["engine"]:
+        warnings.warn(
+            f"predicting with {name}, while the run's features are by "
+            f"{run.info['encoder']['engine']}: rounding differs, and images between two clusters "
+            "may get the other one",
+            stacklevel=2,
+        )
+    stream = encode(source, source, encoders, engines, lambda _: 0)
     good = bad = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic(out) as temporary, _writer(out, temporary) as writer:

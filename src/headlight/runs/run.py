@@ -83,7 +83,10 @@ class Run:
         try:
             return open_source(self.info["source"]["uri"])
         except HeadlightError as error:
-            raise HeadlightError(f"the images of {self.path} are gone: {error}") from error
+            raise HeadlightError(
+                f"the images of {self.path} are gone: {error}; move them back, or put a link "
+                "there to where they are now"
+            ) from error
 
     @property
     def features(self) -> FeatureStore:

@@ -1,0 +1,52 @@
+"""Files that are no images headlight reads: by their name, or by their first bytes."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import PurePosixPath
+
+_TYPES = mimetypes.MimeTypes()  # Python's own table: the machine's would differ from place to place
+# Left beside photographs by systems and programs, and unknown to Python's table.
+_BESIDE_IMAGES = {
+    *(".aae", ".bak", ".cfg", ".conf", ".db", ".gpx", ".ini", ".lnk", ".log", ".url", ".xmp"),
+    *(".docx", ".md", ".odt", ".pptx", ".toml", ".xlsx", ".yaml", ".yml"),
+    *(".ipynb", ".npz", ".parquet", ".rar", ".safetensors"),
+}
+_CONVERT = "isn't supported yet: convert it to JPEG or PNG"
+_VIDEO = "a video isn't supported: extract its frames as images"
+_RAW = f"a camera's RAW file {_CONVERT}"
+_AVIF = "AVIF isn't supported by the installed Pillow: update it, or convert the file"
+
+_BRANDS = {b"avif": _AVIF, b"avis": _AVIF, b"crx ": _RAW} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), f"HEIC {_CONVERT}"
+)
+_MAGIC = (
+    (b"FUJIFILMCCD-RAW", _RAW),
+    (b"IIRO", _RAW),
+    (b"IIRS", _RAW),
+    (b"IIU\0", _RAW),
+    (b"\x1aE\xdf\xa3", _VIDEO),
+    (b"\x00\x00\x01\xba", _VIDEO),
+    (b"\x00\x00\x00\x0cJXL ", f"JPEG XL {_CONVERT}"),
+    (b"\xff\x0a", f"JPEG XL {_CONVERT}"),
+    (b"8BPS", f"a Photoshop file {_CONVERT}"),
+    (b"%PDF", f"PDF {_CONVERT}"),
+)
+
+
+def claims_no_image(name: str) -> bool:
+    """Whether the ending of a file's name says that it is something else than an image or video."""
+    kind, encoding = _TYPES.guess_type(PurePosixPath("/", name).as_uri())
+    named = bool(kind) and not str(kind).startswith(("image/", "video/"))
+    return named or bool(encoding) or PurePosixPath(name).suffix.lower() in _BESIDE_IMAGES
+
+
+def why_unsupported(data: bytes) -> str | None:
+    """What a file is that no decoder takes, and what to do; None if its bytes don't tell."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], _VIDEO)
+    if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
+        return _VIDEO
+    if b"<svg" in data[:1000]:
+        return f"SVG {_CONVERT}"
+    return next((why for magic, why in _MAGIC if data.startswith(magic)), None)
