@@ -53,8 +53,8 @@ def test_the_papers_recipe_finds_even_clusters(make_blobs):
 def test_real_digits_are_found_better_than_by_k_means():
     digits = load_digits()
     scp = SCP(10, random_state=0).fit(digits.data)
-    # k-means with 10 inits has .74 on the same pixels.
-    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.78
+    # .806 here; k-means with 10 inits has .74 on the same pixels.
+    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.8
 
 
 @pytest.mark.parametrize("n", [4, 13, 60])
@@ -164,14 +164,6 @@ def test_the_input_is_left_as_it_was(make_blobs):
         warnings.simplefilter("error")
         fit(X, n_epochs=5).predict(X)
     assert np.array_equal(X, kept)
-
-
-def test_the_head_that_explains_the_neighbour_graph_best_is_chosen(make_blobs):
-    X, _ = make_blobs([60] * 4)
-    scp = fit(X, n_heads=5)
-    assert scp.losses_.shape == scp.head_scores_.shape == (5,)
-    assert scp.chosen_head_ == scp.head_scores_.argmax()
-    assert scp.loss_ == scp.losses_[scp.chosen_head_]
 
 
 def test_outlier_scores_are_the_mean_cosine_distance_to_the_neighbours(make_blobs):
