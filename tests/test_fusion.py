@@ -65,7 +65,7 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
     assert again.info["fit"]["encoders_left_out"] == [names[1]]
     assert acc(again) == pytest.approx(acc(alone), abs=0.01)
     show_run(Terminal(quiet=False, as_json=False), again)
-    assert f"{names[1]} tells less than the best" in " ".join(capsys.readouterr().err.split("\n"))
+    assert f"{names[1]} adds nothing to the best" in " ".join(capsys.readouterr().err.split("\n"))
 
 
 @pytest.mark.parametrize("form", ["lite0@64+{0}", "{0}+lite0@64", "lite0@64+{0}+lite0"])

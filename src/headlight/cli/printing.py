@@ -81,7 +81,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
     if len(rows) > SHOWN:
         terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
     for name in run.info["fit"].get("encoders_left_out", []):
-        terminal.say(f"{name} tells less than the best encoder and was left out of the clustering")
+        terminal.say(f"{name} adds nothing to the best encoder and was left out")
     page = (run.path / "report.html").resolve()
     found = ""
     if run.info["fit"]["asked"] == "auto":
@@ -132,7 +132,7 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
 
 
 def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
-    """Encoders, best first, and how to go on with the first."""
+    """Encoders, best first, and how to use the first."""
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:
         score = "–" if one.score is None else f"{one.score:.3f}"
@@ -149,7 +149,7 @@ def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
     else:
         terminal.result(
             "score: how well each encoder's clusters explain which images are neighbours for the "
-            "others (1: as theirs do); labels were not used. Go on with: "
+            "others (1: as theirs do); labels were not used. To use the best: "
             f"--encoder {ranked[0].encoder}"
         )
 
