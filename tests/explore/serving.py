@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 
 class Server:
@@ -34,26 +34,32 @@ class Server:
             assert self.process.stderr
             raise AssertionError(self.process.stderr.read())
         parts = urlsplit(self.address)
-        self.base = f"{parts.scheme}://{parts.netloc}"
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self.base = self.address.rstrip("/")
         self.port = parts.port
-        self.token = parse_qs(parts.query)["token"][0]
+        self.token = parts.path.strip("/")
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
 
     def ask(
-        self, path: str, body: Any = None, headers: dict[str, str | None] | None = None
+        self,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str | None] | None = None,
+        token: str | None = None,
     ) -> tuple[int, Any]:
-        """Status and answer; headers as our own page would send them, unless changed."""
-        sent: dict[str, str | None] = {"Cookie": f"headlight-{self.port}={self.token}"}
+        """Status and answer; headers and token as our own page sends them, unless given."""
+        sent: dict[str, str | None] = {}
         data = None
         if body is not None:
             data = json.dumps(body).encode()
-            sent |= {"Content-Type": "application/json", "Origin": self.base}
+            sent |= {"Content-Type": "application/json", "Origin": self.origin}
         sent |= headers or {}
         given = {name: value for name, value in sent.items() if value is not None}
-        request = urllib.request.Request(self.base + path, data, given)
+        base = self.base if token is None else f"{self.origin}/{token}" if token else self.origin
+        request = urllib.request.Request(base + path, data, given)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 status, raw, kind = response.status, response.read(), response.headers

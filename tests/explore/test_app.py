@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,8 +92,20 @@ class Tab:
             ".map(t => t.title.split('\\n')[0])",
         )
 
+    def painted(self) -> None:
+        """Waits until the map shows points."""
+        self.page.wait_for_selector("#map-canvas canvas")
+        self.until("""(() => { const c = document.querySelector('#map-canvas canvas');
+            return c.width > 300 && c.getContext('2d').getImageData(0, 0, c.width, c.height)
+                .data.some(v => v); })()""")
+
     def press(self, key: str) -> None:
         self.page.keyboard.press(key)
+
+    def name(self, text: str) -> None:
+        """Waits until the view is called so."""
+        self.until(f"document.querySelector('#name').textContent === {text!r}")
+        self.loaded()
 
     def say(self) -> str:
         return self.page.locator("#toast").inner_text()
@@ -148,7 +161,7 @@ def test_the_first_page_shows_the_largest_cluster_and_nothing_complains(
     assert tab.page.inner_text("#name") == "cats"
     assert tab.tiles() == [f"cats{i}.jpg" for i in range(8)]
     tab.until("[...document.querySelectorAll('.tile img, .faces img')].every(i => i.naturalWidth)")
-    assert server.token not in tab.page.url
+    assert tab.page.url == f"{server.base}/#cluster-0"
     assert {url.split("?")[0].rsplit("/", 1)[0] for url in tab.requests} <= {
         *(f"{server.base}{p}" for p in ("", "/static", "/api")),
         *(url.rsplit("/", 1)[0] for url in tab.requests if "/thumbnail/" in url),
@@ -223,6 +236,277 @@ def test_every_edit_survives_a_kill_and_undo_goes_all_the_way_back(
         tab.press("Shift+U")
     tab.wait_for(seen[-1])
     server.kill()
+
+
+def test_notes_and_warnings_can_be_seen(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
+    run = small(tmp_path)
+    shutil.rmtree(tmp_path / "photos")
+    server = Server(run)
+    tab = open_tab(server)
+    (note,) = tab.page.eval_on_selector_all(
+        "#banners p",
+        "all => all.map(e => [e.textContent, getComputedStyle(e).opacity, e.offsetHeight])",
+    )
+    assert "are gone" in note[0]
+    assert note[1] == "1"
+    assert note[2] > 20
+    assert tab.page.locator("#banners").bounding_box()["height"] >= note[2]
+    server.kill()
+
+
+def in_sight(tab: Tab) -> bool:
+    return tab.page.evaluate("""(() => {
+        const [a, b] = [document.querySelector('#clusters [aria-current]'),
+            document.querySelector('#clusters')].map(e => e.getBoundingClientRect());
+        return a.top >= b.top - 1 && a.bottom <= b.bottom + 1; })()""")
+
+
+def test_the_list_stays_where_it_is_and_follows_the_current_cluster(
+    tmp_path: Path, open_tab: Callable[..., Tab]
+) -> None:
+    server = Server(many(tmp_path, 30))
+    tab = open_tab(server)
+    scroll = "document.querySelector('#clusters').scrollTop"
+    tab.page.locator("[data-cluster='20']").scroll_into_view_if_needed()
+    assert tab.page.evaluate(scroll) > 500
+    tab.page.click("[data-cluster='20']")
+    tab.name("c20")
+    assert in_sight(tab)
+    assert tab.page.evaluate(scroll) > 500
+    tab.press("r")
+    tab.answer("mine", "Rename")
+    tab.name("mine")
+    assert in_sight(tab)
+    assert tab.page.evaluate(scroll) > 500
+    for key in ("j", "]", "j", "]", "j", "j", "j"):
+        tab.press(key)
+    tab.name("c27")
+    assert tab.in_time(lambda: in_sight(tab))
+    tab.tile(0).click()
+    tab.press("n")
+    tab.answer("lone", "Make")
+    tab.name("lone")  # one image: far down the list
+    assert tab.in_time(lambda: in_sight(tab))
+    tab.go("c01")
+    tab.press("g")
+    tab.page.fill("dialog input", "c25")
+    tab.press("Enter")
+    tab.name("c25")
+    assert tab.in_time(lambda: in_sight(tab))
+    assert [text for text in tab.complaints if "404" not in text] == []  # the images are gone
+    server.kill()
+
+
+def many(folder: Path, n: int) -> Path:
+    """A run of ``n`` clusters, c00 the largest, of images that are gone."""
+    (folder / "photos").mkdir()
+    sizes = {f"c{k:02d}": [f"{k:02d}-{i:02d}.jpg" for i in range(n + 2 - k)] for k in range(n)}
+    return handmade_run(folder / "r.headlight", folder / "photos", sizes).path
+
+
+def test_move_takes_the_line_that_is_highlighted(
+    tmp_path: Path, open_tab: Callable[..., Tab]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    sizes = {"T-shirts": 6, "cats and dogs": 5, "shirts": 4, "Shirts blue": 3, "shirt": 2}
+    clusters = {name: [f"{name}{i}.jpg" for i in range(n)] for name, n in sizes.items()}
+    server = Server(handmade_run(tmp_path / "r.headlight", photos, clusters).path)
+    tab = open_tab(server)
+
+    def highlighted() -> str:
+        lines = tab.page.locator("dialog .choices .at")
+        assert lines.count() == 1
+        style = "e => getComputedStyle(e).borderColor !== 'rgba(0, 0, 0, 0)'"
+        assert lines.first.evaluate(style)
+        return lines.first.inner_text().split("\n")[0]
+
+    tab.go("cats and dogs")
+    tab.tile(0).click()
+    tab.press("m")
+    assert tab.page.locator("dialog .at").count() == 0
+    tab.press("Enter")  # nothing is highlighted, so nothing is taken
+    assert tab.page.locator("dialog").count() == 1
+    tab.page.fill("dialog input", "Shirts")
+    assert highlighted() == "shirts"
+    names = tab.page.locator("dialog .choices .words").all_inner_texts()
+    assert names == ["shirts", "Shirts blue", "T-shirts"]
+    tab.press("Enter")
+    tab.wait_for({"T-shirts": 6, "cats and dogs": 4, "shirts": 5, "Shirts blue": 3, "shirt": 2})
+    assert tab.page.locator("#selection").is_hidden()
+    tab.press("u")
+    tab.wait_for(sizes)
+    assert tab.page.inner_text("#selected-count") == "1 selected"
+    tab.press("m")
+    tab.page.fill("dialog input", "cat")
+    assert highlighted() == "New cluster “cat”"
+    tab.press("ArrowDown")
+    assert highlighted() == "cats and dogs"
+    tab.press("ArrowUp")
+    tab.press("Enter")
+    tab.wait_for({**sizes, "cats and dogs": 4, "cat": 1})
+    tab.go("T-shirts")
+    tab.press("g")
+    tab.page.fill("dialog input", "shirt")
+    assert highlighted() == "shirt"
+    assert [text for text in tab.complaints if "404" not in text] == []  # the images are gone
+    server.kill()
+
+
+def test_undo_selects_again_what_was_moved_away(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.tile(1).click()
+    tab.tile(3).click(modifiers=["Shift"])
+    tab.press("n")
+    tab.answer("kittens", "Make")
+    tab.name("kittens")
+    tab.press("o")
+    assert "Select images first" in tab.say()
+    tab.press("u")
+    tab.name("cats")
+    tab.until("document.querySelectorAll('.tile.selected').length === 3")
+    assert tab.tiles()[1:4] == ["cats1.jpg", "cats2.jpg", "cats3.jpg"]
+    tab.press("o")
+    tab.page.wait_for_selector("[data-view=outliers]")
+    tab.press("d")
+    tab.page.wait_for_selector(".tick")
+    tab.press("u")
+    tab.page.wait_for_selector(".tick", state="detached")
+    assert tab.page.locator("#selection").is_hidden()  # that edit was not of a selection
+    tab.press("u")
+    tab.until("document.querySelectorAll('.tile.selected').length === 3")
+
+
+def test_keys_of_the_selection_do_nothing_without_one(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.tile(2).click()
+    tab.press("Escape")
+    for key in ("o", "m", "n", "l"):
+        tab.press(key)
+        assert tab.page.locator("dialog").count() == 0
+        assert "Select images first" in tab.say()
+        tab.page.evaluate("document.querySelector('#toast').textContent = ''")
+    assert server.ask("/api/state")[1]["edits"] == 0
+    assert tab.page.inner_text("#name") == "cats"
+
+
+@pytest.mark.parametrize("keyboard", ["Windows", "Linux", "macOS"])
+def test_brackets_work_where_they_need_altgr_or_option(
+    server: Server, keyboard: str, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    held = {
+        "Windows": {"ctrlKey": True, "altKey": True, "modifierAltGraph": True},
+        "Linux": {"modifierAltGraph": True},
+        "macOS": {"altKey": True},
+    }[keyboard]
+
+    def type_(key: str) -> None:
+        tab.page.dispatch_event("body", "keydown", {"key": key, "bubbles": True, **held})
+
+    type_("]")
+    tab.name("dogs")
+    type_("[")
+    tab.name("cats")
+    type_("u" if keyboard != "Linux" else "@")  # AltGr and Option with letters are other keys
+    type_("d")
+    assert server.ask("/api/state")[1]["edits"] == 0
+    type_("?")
+    tab.page.wait_for_selector("dialog")
+
+
+def test_merging_keeps_a_name_that_was_given(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    sizes = {"cluster-00": 6, "cluster-01": 5, "birds": 2, "planes": 3}
+    clusters = {name: [f"{name}{i}.jpg" for i in range(n)] for name, n in sizes.items()}
+    server = Server(handmade_run(tmp_path / "r.headlight", photos, clusters).path)
+    tab = open_tab(server)
+    tab.page.click("[data-cluster='2']", modifiers=["Control"])  # and cluster-00, which is shown
+    tab.page.click("#merge-marked button")
+    tab.wait_for({"cluster-01": 5, "birds": 8, "planes": 3})
+    tab.name("birds")
+    tab.press("g")
+    tab.page.fill("dialog input", "cluster-01")
+    tab.press("Enter")
+    tab.wait_for({"birds": 13, "planes": 3})
+    tab.press("g")
+    tab.page.fill("dialog input", "planes")
+    tab.press("Enter")
+    tab.wait_for({"planes": 16})
+    server.kill()
+
+
+def test_an_emptied_cluster_is_not_counted(server: Server, open_tab: Callable[..., Tab]) -> None:
+    tab = open_tab(server)
+    assert "3 clusters" in tab.page.inner_text("#counts")
+    tab.go("cars")
+    tab.press("Control+a")
+    tab.press("m")
+    tab.page.fill("dialog input", "dogs")
+    tab.press("Enter")
+    tab.wait_for({"cats": 8, "dogs": 10, "cars": 0})
+    assert "2 clusters" in tab.page.inner_text("#counts")
+    assert "This cluster is empty" in tab.page.inner_text("#empty")
+
+
+def test_the_bar_of_the_selection_covers_nothing(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    for width in (1280, 390):
+        tab = open_tab(server, viewport={"width": width, "height": 700})
+        tab.tile(0).click()
+        for view in ("#grid", "#map"):
+            if view == "#map":
+                tab.page.click("#show-map")
+                tab.painted()
+            bar, shown = (tab.page.locator(s).bounding_box() for s in ("#selection", view))
+            assert bar["y"] >= shown["y"] + shown["height"] - 1
+            assert bar["y"] + bar["height"] <= 701
+            assert shown["height"] > 200
+
+
+def test_the_map_has_the_colours_and_the_orientation_of_the_report(
+    server: Server, run: Path, open_tab: Callable[..., Tab], open_report: Callable[..., Any]
+) -> None:
+    from headlight.explore import write_report
+
+    dots = """canvas => { // Mean place, as shares of what is painted, of each colour that is there
+        const {width, height} = canvas;
+        const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+        const seen = new Map();
+        for (let i = 0; i < data.length; i += 4) {
+            if (data[i + 3] < 200) continue;
+            const two = value => value.toString(16).padStart(2, '0');
+            const hex = '#' + [0, 1, 2].map(c => two(data[i + c])).join('');
+            const all = seen.get(hex) ?? [0, 0];
+            seen.set(hex, [all[0] + 1, all[1] + Math.floor(i / 4 / width)]);
+        }
+        return [...seen].filter(([, [n]]) => n > 8).map(([hex, [n, y]]) => [hex, y / n])
+            .sort((a, b) => a[1] - b[1]).map(([hex]) => hex); }"""
+    tab = open_tab(server)
+    tab.page.click("[data-view=all]")
+    tab.name("All images")
+    tab.page.click("#show-map")
+    tab.painted()
+    app = tab.page.locator("#map-canvas canvas").first.evaluate(dots)
+    styles = "all => all.map(e => getComputedStyle(e).backgroundColor)"
+    listed = tab.page.eval_on_selector_all("#clusters .dot", styles)
+    report = open_report(write_report(load_run(run))).page
+    tab.in_time(
+        lambda: len(report.locator("#map canvas:not(#map-tip canvas)").first.evaluate(dots)) >= 3
+    )
+    assert report.locator("#map canvas:not(#map-tip canvas)").first.evaluate(dots) == app
+    assert len(app) == 3
+    assert [f"rgb({', '.join(str(int(c[i : i + 2], 16)) for i in (1, 3, 5))})" for c in app] == [
+        listed[2],
+        listed[1],
+        listed[0],
+    ]  # y grows upwards, and cluster 2 is the highest
 
 
 def test_two_tabs_stay_in_step(server: Server, open_tab: Callable[..., Tab]) -> None:
@@ -333,8 +617,16 @@ def test_search_by_file_name_and_order(server: Server, open_tab: Callable[..., T
     tab.press("Enter")
     tab.until("document.querySelector('#about').textContent.startsWith('3 images')")
     assert sorted(tab.tiles()) == ["cars3.jpg", "cats3.jpg", "dogs3.jpg"]
-    tab.page.fill("#search", "")
-    tab.go("cats")
+    assert tab.clusters() == {"cats": 8, "dogs": 6, "cars": 4}  # none of them is called so
+    tab.press("Escape")
+    tab.name("cats")
+    assert tab.page.input_value("#search") == ""
+    tab.press("/")
+    tab.page.keyboard.type("do")
+    tab.wait_for({"dogs": 6})
+    tab.press("Escape")
+    tab.wait_for({"cats": 8, "dogs": 6, "cars": 4})
+    assert tab.page.evaluate("document.activeElement.id") != "search"
     tab.page.select_option("#order", "uncertain")
     assert tab.tiles() == [f"cats{i}.jpg" for i in range(7, -1, -1)]
 
@@ -344,8 +636,7 @@ def test_lasso_on_the_map_selects(tmp_path: Path, open_tab: Callable[..., Tab]) 
     server = Server(run)
     tab = open_tab(server)
     tab.press("v")
-    tab.page.wait_for_selector("#map-canvas canvas")
-    tab.page.wait_for_timeout(300)
+    tab.painted()
     box = tab.page.locator("#map-canvas").bounding_box()
     x, y, w, h = (box[k] for k in ("x", "y", "width", "height"))
     mouse = tab.page.mouse
@@ -359,6 +650,16 @@ def test_lasso_on_the_map_selects(tmp_path: Path, open_tab: Callable[..., Tab]) 
     assert tab.page.inner_text("#selected-count") == "18 selected"
     assert tab.complaints == []
     server.kill()
+
+
+def test_ctrl_c_ends_quietly_with_tabs_open(run: Path, open_tab: Callable[..., Tab]) -> None:
+    server = Server(run)
+    tabs = [open_tab(server), open_tab(server)]
+    for tab in tabs:
+        assert tab.in_time(lambda: any("/api/events" in url for url in tab.requests))  # noqa: B023
+    server.process.send_signal(signal.SIGINT)
+    out, err = server.process.communicate(timeout=60)
+    assert (out, err, server.process.returncode) == ("", "", 0)
 
 
 def test_a_full_disk_or_dead_server_is_said_aloud(
@@ -403,9 +704,22 @@ def test_export_writes_what_is_shown(
     tab.answer("felines", "Rename")
     tab.wait_for({"felines": 8, "dogs": 6, "cars": 4})
     tab.page.click("#export")
-    tab.page.select_option("dialog select", "csv")
+    assert "hard links" in tab.page.locator("dialog select").nth(1).inner_text()
+    assert "changes the original too" in tab.page.inner_text("dialog")
+    tab.answer(str(tmp_path / "linked"), "Export")
+    tab.until("document.querySelector('#toast').textContent.includes(': 18 hard links')")
+    assert (tmp_path / "linked" / "felines" / "cats0.jpg").stat().st_nlink == 2
+    tab.page.click("#export")
+    tab.page.locator("dialog select").nth(1).select_option("copy")
+    assert "changes the original too" not in tab.page.inner_text("dialog")
+    tab.answer(str(tmp_path / "copied"), "Export")
+    tab.until("document.querySelector('#toast').textContent.includes(': 18 copies')")
+    assert (tmp_path / "copied" / "felines" / "cats0.jpg").stat().st_nlink == 1
+    tab.page.click("#export")
+    tab.page.locator("dialog select").first.select_option("csv")
+    assert tab.page.locator("dialog select").nth(1).is_hidden()
     tab.answer(str(tmp_path / "out.csv"), "Export")
-    tab.until("document.querySelector('#toast').textContent.includes('exported')")
+    tab.until("document.querySelector('#toast').textContent.includes('out.csv')")
     table = pyarrow.csv.read_csv(tmp_path / "out.csv")
     assert table["name"].to_pylist().count("felines") == 8
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from headlight.review import load_run
 from headlight.review import log as edits
 
 MOST_PICTURES = 240
+BODY = 10.0  # seconds in which a request's body has to come
 ORDERS = ("certain", "uncertain", "typical", "name")
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 FRESH = {"cache-control": "no-store"}
@@ -90,10 +94,12 @@ class Api:
         async def endpoint(request: Request) -> Response:
             self._notice()
             try:
-                body = json.loads(await request.body())
+                body = json.loads(await asyncio.wait_for(request.body(), BODY))
                 if not isinstance(body, dict):
                     raise ValueError("an object is wanted")
                 response = await run_in_threadpool(run, body)
+            except TimeoutError:
+                return Response("the request took too long", 408, {"connection": "close"})
             except (HeadlightError, ValueError, KeyError, TypeError, OverflowError) as error:
                 return _refused(error)
             self._events.tell(self._session.version)
@@ -108,7 +114,10 @@ class Api:
     def _state(self, request: Request) -> Response:
         from headlight.export import EXPORTS
 
-        more = {"exports": list(EXPORTS), "mark": self._events.mark}
+        exports = [
+            {"name": k, "links": "link" in signature(f).parameters} for k, f in EXPORTS.items()
+        ]
+        more = {"exports": exports, "mark": self._events.mark}
         return JSONResponse(self._session.state() | more, headers=FRESH)
 
     def _rows(self, request: Request) -> Response:
@@ -189,19 +198,19 @@ class Api:
         return {}
 
     def _export(self, body: dict[str, Any]) -> dict[str, Any]:
-        from headlight.export import EXPORTS
+        from headlight.export import EXPORTS, export_run
 
         if body["format"] not in EXPORTS:
             raise HeadlightError("there is no such format")
         if not isinstance(body["path"], str) or not body["path"].strip() or "\0" in body["path"]:
-            raise HeadlightError("give the name of a file or folder to make")
+            raise HeadlightError("name the file or folder to create")
         dest = Path(body["path"].strip()).expanduser()
         if not dest.is_absolute():
             raise HeadlightError(f"{dest}: give the whole path, from / or ~ on")
         # Opened anew: what is exported is what is on the disk.
-        report = EXPORTS[body["format"]](load_run(self._session.path), dest)
-        missing = len(report.missing)
-        return {"path": str(report.path), "exported": report.exported, "missing": missing}
+        link = "copy" if body.get("copy") else None
+        report = export_run(load_run(self._session.path), body["format"], dest, link=link)
+        return asdict(report) | {"path": str(report.path), "missing": len(report.missing)}
 
     def _checked(self, rows: Any) -> np.ndarray:
         """Rows of the run, and nothing else: int64 (m,)."""

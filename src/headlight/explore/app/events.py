@@ -7,11 +7,12 @@ import json
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from headlight.explore.app.session import Session
 
 HEARTBEAT = 10.0  # seconds: a tab that hears nothing for longer says that the server has gone
+MOST_TABS = 32
 LOOK = 1.0  # seconds between looks at what other processes have appended
 
 
@@ -27,6 +28,7 @@ class Events:
         self.mark = mark
         self._session = session
         self._tabs: set[asyncio.Queue[int | None]] = set()
+        self._stopped = False
 
     def tell(self, version: int) -> None:
         """Tells all tabs; from the event loop only."""
@@ -34,7 +36,8 @@ class Events:
             tab.put_nowait(version)
 
     def stop(self) -> None:
-        """Ends all streams."""
+        """Ends all streams, also those to come."""
+        self._stopped = True
         for tab in self._tabs:
             tab.put_nowait(None)
 
@@ -48,8 +51,10 @@ class Events:
             except Exception:  # noqa: S112 - said to the person who makes the next edit
                 continue
 
-    async def endpoint(self, request: Request) -> StreamingResponse:
+    async def endpoint(self, request: Request) -> Response:
         """``/api/events``."""
+        if self._stopped or len(self._tabs) >= MOST_TABS:
+            return Response("too many tabs are open", 503, media_type="text/plain")
         return StreamingResponse(
             self._stream(), media_type="text/event-stream", headers={"cache-control": "no-store"}
         )
@@ -59,7 +64,7 @@ class Events:
         self._tabs.add(tab)
         version: int | None = self._session.version
         try:
-            while True:
+            while not self._stopped:
                 yield f"data: {json.dumps({'version': version})}\n\n"
                 try:
                     version = await asyncio.wait_for(tab.get(), HEARTBEAT)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,7 +18,7 @@ POLICY = (
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
+    "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "x-frame-options": "DENY",
@@ -36,23 +34,21 @@ class Guard:
 
     Checked in this order: ``Host`` is loopback with our port (another name may resolve to
     127.0.0.1, which is how a foreign site would reach us); ``Origin`` and ``Sec-Fetch-Site``, where
-    sent, are ours, and an Origin is sent with everything that changes something; the token, once
-    in the address, then in a cookie that scripts can't read and no other site can make the browser
-    send.
+    sent, are ours, and an Origin is sent with everything that changes something; the token, with
+    which every path begins. It is no cookie: those are sent to every port of a host, so another
+    server on this machine would learn it. No ``Referer`` is sent anywhere.
 
     Arguments:
-        app: what to guard.
+        app: what to guard; sees paths without the token.
         port: the server listens on.
         token: random.
     """
 
     def __init__(self, app: Any, port: int, token: str) -> None:
         self._app = app
-        self._token = token
+        self._token = token.encode()
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._origins = {f"http://{host}" for host in self._hosts}
-        # Cookies don't know ports: two servers must not overwrite each other's.
-        self._cookie = f"headlight-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers the request, or lets the app answer it."""
@@ -61,32 +57,31 @@ class Guard:
         if scope["type"] != "http":
             return None
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        by_address = self._is_token(query.get("token", [""])[0])
-        if problem := self._problem(scope, headers, by_address):
+        given, slash, path = scope["path"][1:].partition("/")
+        if problem := self._problem(scope["method"], headers, given, path):
             return await _answer(send, *problem)
-        cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
+        if not slash:  # the page's own addresses are relative
+            return await _answer(send, 307, "", {"location": f"/{given}/"})
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 added = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
-                if by_address:
-                    added.append((b"set-cookie", cookie.encode()))
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        return await self._app(scope, receive, with_headers)
+        return await self._app({**scope, "path": f"/{path}"}, receive, with_headers)
 
     def _problem(
-        self, scope: Scope, headers: dict[str, str], by_address: bool
+        self, method: str, headers: dict[str, str], given: str, path: str
     ) -> tuple[int, str] | None:
         """Status and sentence of a refusal; None lets the request through."""
         if headers.get("host", "").lower() not in self._hosts:
             return 421, "This server answers to 127.0.0.1 and localhost only."
-        changes = scope["method"] not in ("GET", "HEAD")
-        if self._foreign(headers, changes, by_address and scope["path"] == "/"):
+        changes = method not in ("GET", "HEAD")
+        known = hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+        if self._foreign(headers, changes, known and not path):
             return 403, "A page of another site can't use this server."
-        if not by_address and not self._is_token(self._from_cookie(headers.get("cookie", ""))):
+        if not known:
             return 403, REFUSED
         return _unfit(headers) if changes else None
 
@@ -97,16 +92,6 @@ class Guard:
             return True
         # "none": typed, or opened by the command.
         return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not start
-
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("latin-1", "replace"), self._token.encode())
-
-    def _from_cookie(self, text: str) -> str:
-        try:
-            found = SimpleCookie(text).get(self._cookie)
-        except CookieError:
-            return ""
-        return found.value if found else ""
 
 
 def _unfit(headers: dict[str, str]) -> tuple[int, str] | None:
@@ -119,8 +104,9 @@ def _unfit(headers: dict[str, str]) -> tuple[int, str] | None:
     return (413, "That is too much for one request.") if int(length) > MOST_BODY else None
 
 
-async def _answer(send: Send, status: int, text: str) -> None:
-    headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store", **HEADERS}
+async def _answer(send: Send, status: int, text: str, more: Mapping[str, str] = {}) -> None:
+    headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"}
+    headers |= {**HEADERS, **more}
     raw = [(k.encode(), v.encode()) for k, v in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": text.encode()})

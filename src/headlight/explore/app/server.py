@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
+    from headlight.explore.app.events import Events
     from headlight.explore.app.session import Session
 
 STATIC = {
@@ -39,7 +41,7 @@ def explore(
 
     Arguments:
         run_path: the run folder.
-        port: on 127.0.0.1, where nobody but this machine can reach it; 0: any that is free.
+        port: on 127.0.0.1, which only this machine can reach; 0: any that is free.
         open_browser: open the page at once.
         announce: told the address, which holds a random key, when the page can be opened.
 
@@ -48,7 +50,7 @@ def explore(
     """
     try:
         import starlette  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise HeadlightError(
             f"explore needs {error.name}: pip install 'headlight-images[explore]'"
@@ -56,43 +58,34 @@ def explore(
     from headlight.explore.app.session import Session
 
     session = Session(Path(run_path))
+    from headlight.explore.app.events import Events
+    from headlight.explore.app.serving import Server
+
+    events = Events(session, _mark(session))
     token = secrets.token_urlsafe(24)
     with _listening(port) as listener:
         port = listener.getsockname()[1]
-        address = f"http://127.0.0.1:{port}/?token={token}"
-
-        def ready() -> None:
+        address = f"http://127.0.0.1:{port}/{token}/"
+        try:
+            # The browser may come at once: it waits in the listening socket's queue.
             announce(address)
             if open_browser:
-                webbrowser.open(address)
-
-        app = make_app(session, port, token, ready)
-        config = uvicorn.Config(
-            app,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            timeout_keep_alive=60,
-        )
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
+                threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+            Server(make_app(session, events, port, token), events.stop).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
         finally:
             session.close()
 
 
-def make_app(
-    session: Session, port: int, token: str, ready: Callable[[], object] = lambda: None
-) -> Any:
+def make_app(session: Session, events: Events, port: int, token: str) -> Any:
     """The ASGI application, guarded.
 
     Arguments:
         session: the run.
+        events: tells all tabs of its edits.
         port: it will be reached on.
         token: what a browser must know.
-        ready: called once the server can answer.
     """
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -100,20 +93,14 @@ def make_app(
     from starlette.routing import Route
 
     from headlight.explore.app.api import Api
-    from headlight.explore.app.events import Events
     from headlight.explore.app.guard import Guard
-
-    events = Events(session, _mark(session))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         session.start()
         watcher = asyncio.create_task(events.watch())
-        # The first requests wait in the listening socket's queue until this returns.
-        asyncio.get_running_loop().call_later(0.05, ready)
         yield
         watcher.cancel()
-        events.stop()
 
     async def static(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -154,6 +141,7 @@ def _listening(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
         raise HeadlightError(

@@ -18,6 +18,7 @@ from headlight.explore.app.refit import Proposal, propose
 from headlight.explore.app.splitting import split_rows
 from headlight.explore.app.vectors import Vectors
 from headlight.explore.app.wording import described
+from headlight.explore.palette import palette
 from headlight.images import ImageRef
 from headlight.review import log as edits
 from headlight.review.log import Edit
@@ -114,7 +115,7 @@ class Session:
             review = self.opened.review
             labels, names = self.labels if self.n else np.empty(0, np.int32), self.names
             width = max(names, default=-1) + 1
-            sizes = np.bincount(labels, minlength=width)
+            sizes, colours = np.bincount(labels, minlength=width), palette(width)
             if self.n:
                 self._forget_changed_faces()
             sums = np.bincount(labels, np.nan_to_num(self._confidence), width) if self.n else sizes
@@ -125,6 +126,7 @@ class Session:
                     "size": int(sizes[c]),
                     "confidence": round(float(sums[c] / sizes[c]), 4) if sizes[c] else None,
                     "done": bool(review and c in review.done),
+                    "colour": colours[c],
                     "faces": self._faces_of(c),
                 }
                 for c, name in sorted(names.items())

@@ -22,11 +22,11 @@ const CLICK = 5; // pixels a pointer may wander and still click
  * page its wheel until the map has the focus, and its vertical swipe until the map is zoomed.
  */
 export function createMap(element, options) {
-  const { x, y, colours, names = [], lasso = false, landmarks = [], label = "" } = options;
+  const { x, y, names = [], lasso = false, landmarks = [], label = "" } = options;
   const { gentle = false } = options;
   const { onHover, onLeave, onClick, onSelect } = options;
   const n = x.length;
-  let cluster = options.cluster;
+  let { cluster, colours } = options;
   let lit = null; // highlighted cluster
   let selected = null; // Uint8Array (n,) while something is selected
   let hovered = -1;
@@ -316,8 +316,8 @@ export function createMap(element, options) {
   observer.observe(element);
 
   return {
-    setClusters(changed) {
-      cluster = changed;
+    setClusters(changed, recoloured = colours) {
+      [cluster, colours] = [changed, recoloured];
       if (!label) above.setAttribute("aria-label", describe());
       redraw();
     },

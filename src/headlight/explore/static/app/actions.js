@@ -5,15 +5,14 @@ import { byId, count, make, say } from "./dom.js";
 import { grid } from "./grid.js";
 import { refit } from "./refit.js";
 import { selection } from "./selection.js";
-import { listed, marked } from "./sidebar.js";
+import { drawSidebar, listed, marked } from "./sidebar.js";
 import { store } from "./store.js";
 
 const name = (id) => store.cluster(id)?.name ?? "";
 
-/** The selected rows, or the one the keyboard is at; says so if there is none. */
+/** The selected rows; says so if there are none. */
 function chosen() {
   if (selection.rows.size) return selection.list();
-  if (grid.cursorRow !== undefined) return [grid.cursorRow];
   say("Select images first: click, Ctrl-click, Shift-click, or the lasso on the map.");
   return null;
 }
@@ -23,11 +22,21 @@ function current() {
   return store.current;
 }
 
-async function moveTo(rows, body, text) {
-  const answer = await store.act("move", { rows, ...body }, text);
-  if (answer) selection.clear();
+/** What was selected before an edit and where: number of edits after it → {rows, view, text}. */
+const before = new Map();
+
+/** An edit of the selected images, which are then no longer selected; undo selects them again. */
+async function spend(name, rows, body, text) {
+  const { view } = store;
+  const answer = await store.act(name, { rows, ...body }, text);
+  if (!answer) return null;
+  before.set(store.state.edits, { rows, view, text: store.state.undo });
+  selection.clear();
   return answer;
 }
+
+const moveTo = (rows, body, text) => spend("move", rows, body, text);
+const given = (id) => !/^cluster-\d+$/.test(name(id)); // by a person, not by the fit
 
 export const actions = {
   async move() {
@@ -50,8 +59,7 @@ export const actions = {
     const rows = chosen();
     if (!rows) return;
     const value = store.view.kind !== "outliers";
-    const answer = await store.act("outlier", { rows, value }, `${count(rows.length)} ${value ? "marked as" : "no longer"} outliers`);
-    if (answer) selection.clear();
+    await spend("outlier", rows, { value }, `${count(rows.length)} ${value ? "marked as" : "no longer"} outliers`);
   },
   async alike() {
     const rows = chosen();
@@ -65,8 +73,15 @@ export const actions = {
   all() {
     selection.set(grid.rows);
   },
+  /** Nothing selected; pressed again, back from a search or "More like this". */
   none() {
-    selection.clear();
+    if (selection.rows.size) selection.clear();
+    else actions.leave();
+  },
+  leave() {
+    byId("search").value = "";
+    if (store.view.kind === "search" || store.view.kind === "rows") store.show(store.home.kind !== "cluster" || store.cluster(store.home.id) ? store.home : { kind: "all" });
+    else drawSidebar();
   },
   async rename() {
     const cluster = current();
@@ -76,11 +91,13 @@ export const actions = {
   async merge() {
     const cluster = current();
     const into = cluster && await askCluster(`Merge “${cluster.name}” into`, { without: [cluster.id] });
-    if (into) await mergeAll([cluster.id, into.id], into.id);
+    if (into) await mergeAll([cluster.id, into.id], given(cluster.id) && !given(into.id) ? cluster.id : into.id);
   },
   async mergeMarked() {
     const ids = [...marked].filter((id) => store.cluster(id));
-    const into = ids.reduce((a, b) => (store.cluster(b).size > store.cluster(a).size ? b : a));
+    // A name that somebody gave is kept, that of the largest if there are several.
+    const size = (id) => store.cluster(id).size;
+    const into = ids.reduce((a, b) => ((given(b) - given(a) || size(b) - size(a)) > 0 ? b : a));
     if (await mergeAll(ids, into)) marked.clear();
     store.tell("view");
   },
@@ -104,7 +121,10 @@ export const actions = {
     const wanted = await askExport();
     if (!wanted) return;
     say("Exporting …");
-    await store.act("export", wanted, (a) => `${count(a.exported)} exported to ${a.path}${a.missing ? `; ${count(a.missing)} could not be` : ""}`);
+    await store.act("export", wanted, (a) => {
+      const how = [a.linked && count(a.linked, "hard link"), a.copied && (a.copied === 1 ? "1 copy" : `${a.copied.toLocaleString("en")} copies`)].filter(Boolean).join(", ");
+      return `${count(a.exported)} exported to ${a.path}${how && `: ${how}`}${a.missing ? `; ${count(a.missing)} could not be` : ""}`;
+    });
   },
   help: showHelp,
 };
@@ -121,7 +141,12 @@ async function step(what) {
   }
   // The version is read when its turn comes: several quick presses wait for one another.
   stepping = stepping.then(async () => {
-    if (store.state[what]) await store.act(what, { version: store.state.version }, `${what === "undo" ? "Undone" : "Done again"}: ${store.state[what]}`);
+    const text = store.state[what];
+    if (!text) return;
+    const lost = what === "undo" ? before.get(store.state.edits) : null;
+    const back = lost?.text === text ? lost : null;
+    const answer = await store.act(what, { version: store.state.version }, `${what === "undo" ? "Undone" : "Done again"}: ${text}`, back?.view);
+    if (answer && back) selection.set(back.rows);
   });
   await stepping;
 }

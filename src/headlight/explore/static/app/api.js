@@ -13,7 +13,7 @@ async function answered(response) {
 async function asked(path, options) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, options);
   } catch {
     throw new Error("The server doesn't answer: start headlight explore again. No edit is lost.");
   }
@@ -28,7 +28,7 @@ let last = Promise.resolve();
 
 /** Sends something that may change the run; one after another, in the order they were asked for. */
 export function post(name, body = {}) {
-  const send = async () => (await asked(`/api/${name}`, {
+  const send = async () => (await asked(`api/${name}`, {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
   })).json();
   const result = last.then(send, send);

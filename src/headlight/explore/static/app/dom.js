@@ -31,18 +31,6 @@ export function percent(value) {
   return value < 1 && text === "100" ? ">99%" : `${text}%`;
 }
 
-/** A colour for each cluster: far from those of its neighbours in number. */
-export function colour(cluster) {
-  const hue = (cluster * 137.508 + 38) % 360;
-  const light = [0.52, 0.42, 0.62][Math.floor(cluster / 12) % 3];
-  const channel = (n) => {
-    const k = (n + hue / 30) % 12;
-    const value = light - 0.62 * Math.min(light, 1 - light) * Math.max(-1, Math.min(k - 3, 9 - k, 1));
-    return Math.round(255 * value).toString(16).padStart(2, "0");
-  };
-  return `#${channel(0)}${channel(8)}${channel(4)}`;
-}
-
 let timer = 0;
 
 /** Says something for a while, aloud to a screen reader; errors stay longer. */

@@ -89,17 +89,17 @@ export const grid = {
 
 function rowsOf(view) {
   const order = byId("order").value;
-  if (view.kind === "cluster") return getRows(`/api/rows?cluster=${view.id}&order=${order}`);
-  if (view.kind === "search") return getRows(`/api/rows?search=${encodeURIComponent(view.text)}`);
+  if (view.kind === "cluster") return getRows(`api/rows?cluster=${view.id}&order=${order}`);
+  if (view.kind === "search") return getRows(`api/rows?search=${encodeURIComponent(view.text)}`);
   if (view.kind === "rows") return Promise.resolve(Int32Array.from(view.rows));
   const all = order === "typical" ? "certain" : order; // typical of what?
-  return getRows(`/api/rows?order=${all}${view.kind === "outliers" ? "&outliers" : ""}`);
+  return getRows(`api/rows?order=${all}${view.kind === "outliers" ? "&outliers" : ""}`);
 }
 
 function emptyText(view) {
   if (!store.state.images) return "There are no images to show.";
   return {
-    cluster: "No image is in this cluster. Merge it into another to be rid of it, or move images here.",
+    cluster: "This cluster is empty. Merge it into another to remove it, or move images here.",
     outliers: "No image is marked as an outlier. Select images that belong nowhere and press o.",
     search: `No file name holds “${view.text}”.`,
     rows: "Nothing is selected.",
@@ -193,7 +193,7 @@ function describe(tile) {
 async function fetchFacts() {
   const missing = [...tiles.values()].map((tile) => Number(tile.dataset.row)).filter((row) => !facts.has(row));
   if (!missing.length) return;
-  const found = await getJson(`/api/facts?rows=${missing.slice(0, 240).join(",")}`).catch(() => []);
+  const found = await getJson(`api/facts?rows=${missing.slice(0, 240).join(",")}`).catch(() => []);
   for (const fact of found) facts.set(fact.row, fact);
   for (const tile of tiles.values()) describe(tile);
 }

@@ -6,7 +6,7 @@ import { grid } from "./grid.js";
 
 const PLAIN = {
   m: "move", n: "fresh", o: "outlier", l: "alike", r: "rename", g: "merge", s: "split", d: "done",
-  u: "undo", U: "redo", "[": "previous", "]": "next", "?": "help", Escape: "none",
+  u: "undo", U: "redo", "[": "previous", "]": "next", k: "previous", j: "next", "?": "help", Escape: "none",
 };
 const CTRL = { z: "undo", Z: "redo", y: "redo", a: "all" };
 
@@ -16,11 +16,16 @@ export function listenToKeys({ toggleView, open }) {
     const { target } = event;
     if (document.querySelector("dialog[open]")) return;
     if (target.matches("input, select, textarea")) {
-      if (event.key === "Escape") target.blur();
+      if (event.key === "Escape") {
+        if (target.id === "search") actions.leave();
+        target.blur();
+      }
       return;
     }
-    if (event.altKey) return;
-    const ctrl = event.ctrlKey || event.metaKey;
+    // Where "[" and the like need AltGr (Ctrl and Alt at once on Windows) or Option, they are plain.
+    const made = event.getModifierState("AltGraph") || event.altKey;
+    if (made && !"[]?/".includes(event.key)) return;
+    const ctrl = !made && (event.ctrlKey || event.metaKey);
     const act = (ctrl ? CTRL : PLAIN)[event.key];
     if (act) {
       event.preventDefault();

@@ -10,15 +10,13 @@ import { drawSidebar } from "./sidebar.js";
 import { store } from "./store.js";
 import { openViewer } from "./viewer.js";
 
-// The key has done its work; it should not be seen, or end in a bookmark.
-if (location.search) history.replaceState(null, "", location.pathname + location.hash);
-
 function drawHead() {
   const { state, view } = store;
   byId("title").textContent = state.title;
   document.title = `${state.title} · headlight`;
-  const done = state.clusters.filter((c) => c.done).length;
-  byId("counts").textContent = `${count(state.images)} · ${count(state.clusters.length, "cluster")} · ${done} done · ${count(state.edits, "edit")}`;
+  const full = state.clusters.filter((c) => c.size);
+  const done = full.filter((c) => c.done).length;
+  byId("counts").textContent = `${count(state.images)} · ${count(full.length, "cluster")} · ${done} done · ${count(state.edits, "edit")}`;
   const [name, about] = aboutView(view);
   byId("name").textContent = name;
   byId("name").title = name;
@@ -89,7 +87,7 @@ listenToKeys({ toggleView, open });
 
 /** Hears of edits made elsewhere, and notices when the server has gone. */
 function follow() {
-  const events = new EventSource("/api/events");
+  const events = new EventSource("api/events");
   events.onmessage = (event) => {
     byId("lost")?.remove();
     const { version } = JSON.parse(event.data);

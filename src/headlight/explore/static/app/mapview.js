@@ -1,7 +1,7 @@
 // The map of all images, with lasso; made when it is first looked at.
 
 import { getBytes, getRows } from "./api.js";
-import { byId, colour, make, say } from "./dom.js";
+import { byId, make, say } from "./dom.js";
 import { createMap } from "./map.js";
 import { selection } from "./selection.js";
 import { store } from "./store.js";
@@ -14,19 +14,19 @@ const lasso = byId("lasso");
 
 export async function showMap() {
   if (!map) {
-    const xy = new Float32Array(await getBytes("/api/map"));
+    const xy = new Float32Array(await getBytes("api/map"));
     const n = store.state.images;
     if (xy.length < 2 * n || !n) {
       say("This run has no map: fit it again to make one.", true);
       return false;
     }
-    const labels = await getRows("/api/labels");
+    const labels = await getRows("api/labels");
     version = store.state.version;
     const names = [];
     for (const { id, name } of store.state.clusters) names[id] = name;
-    const colours = Array.from({ length: 3072 }, (_, cluster) => colour(cluster));
+    const y = xy.subarray(n, 2 * n).map((value) => -value); // up, as in the report
     map = createMap(byId("map-canvas"), {
-      x: xy.subarray(0, n), y: xy.subarray(n, 2 * n), cluster: labels, colours, names, lasso: true,
+      x: xy.subarray(0, n), y, cluster: labels, colours: colours(), names, lasso: true,
       onHover: hover, onLeave: () => { tip.hidden = true; },
       onClick: (row) => selection.click(Int32Array.of(row), row, {}),
       onSelect: (rows, how) => selection.set(rows, how?.add ?? false),
@@ -44,17 +44,23 @@ export async function refreshMap() {
   if (!map || box.hidden) return;
   if (version !== store.state.version) {
     version = store.state.version;
-    map.labels = await getRows("/api/labels");
-    map.setClusters(map.labels);
+    map.labels = await getRows("api/labels");
+    map.setClusters(map.labels, colours());
   }
   map.highlight(store.current ? store.current.id : null);
+}
+
+function colours() {
+  const found = [];
+  for (const { id, colour } of store.state.clusters) found[id] = colour;
+  return Array.from(found, (colour) => colour ?? "#888888"); // numbers of clusters merged away
 }
 
 function hover(row, { x, y }) {
   const name = store.cluster(map.labels[row])?.name ?? "";
   if (tip.dataset.row !== String(row)) {
     tip.dataset.row = row;
-    const img = make("img", { alt: "", src: `/thumbnail/${store.state.mark}/${row}` });
+    const img = make("img", { alt: "", src: `thumbnail/${store.state.mark}/${row}` });
     img.addEventListener("load", () => img.classList.toggle("tiny", img.naturalWidth <= 48));
     img.addEventListener("error", () => img.remove());
     tip.replaceChildren(img, make("span", {}, name));

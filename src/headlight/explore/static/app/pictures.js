@@ -57,7 +57,7 @@ async function fetchSome() {
   flying += 1;
   if (wanted.size) soon();
   try {
-    const found = unpack(await getBytes(`/api/pictures?rows=${rows.join(",")}`), rows.length);
+    const found = unpack(await getBytes(`api/pictures?rows=${rows.join(",")}`), rows.length);
     rows.forEach((row, i) => {
       keep(row, found[i]);
       for (const img of waiting[i]) if (img.dataset.row === String(row)) place(img, found[i]);

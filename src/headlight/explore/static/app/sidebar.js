@@ -1,10 +1,10 @@
 // The list of clusters: pictures, name, size, done; searched, sorted, several marked to merge.
 
-import { byId, colour, count, make, percent } from "./dom.js";
+import { byId, count, make, percent } from "./dom.js";
 import { store } from "./store.js";
 
 const list = byId("clusters");
-const items = new Map(); // cluster → its element
+const items = new Map(); // cluster, "all" or "outliers" → its element
 export const marked = new Set(); // clusters chosen with Ctrl
 
 const ORDERS = {
@@ -18,6 +18,8 @@ const ORDERS = {
 export function listed() {
   const text = byId("search").value.trim().toLowerCase();
   const found = store.state.clusters.filter((c) => c.name.toLowerCase().includes(text));
+  // A search of file names leaves no cluster in the list, as a rule: it is of no use then.
+  if (!found.length && store.view.kind === "search") found.push(...store.state.clusters);
   return found.sort(ORDERS[byId("sort").value]);
 }
 
@@ -29,47 +31,82 @@ export function drawSidebar() {
   for (const id of marked) if (!store.cluster(id)) marked.delete(id);
   const wanted = shown.map((cluster) => item(cluster));
   const none = shown.length || !state.clusters.length ? [] : [make("li", { class: "none" }, "No cluster has this in its name. Enter searches file names.")];
-  const next = [...fixed, ...wanted, ...none];
-  // Replacing elements that stay where they are would make their pictures blink.
-  if (next.length !== list.children.length || next.some((e, i) => e !== list.children[i])) list.replaceChildren(...next);
+  place([...fixed, ...wanted, ...none]);
   const box = byId("merge-marked");
   box.hidden = marked.size < 2;
   box.replaceChildren(make("button", { class: "main", data: { act: "merge-marked" } }, `Merge ${marked.size} clusters`));
 }
 
-function entry(kind, text, size, current) {
-  const button = make("button", { class: "entry plain", data: { view: kind } },
-    make("span", { class: "label" }, text), make("span", { class: "size" }, size.toLocaleString("en")));
-  if (current) button.setAttribute("aria-current", "true");
-  return make("li", {}, button);
+const current = () => list.querySelector("[aria-current]");
+let followed = "";
+
+/** Lists `next`; scrolls only to follow the current cluster. */
+function place(next) {
+  const top = list.scrollTop;
+  const seen = current() && inSight(current());
+  // Replacing elements that stay where they are would make their pictures blink.
+  if (next.length !== list.children.length || next.some((e, i) => e !== list.children[i])) {
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    list.replaceChildren(...next);
+    list.scrollTop = top;
+    if (focused?.isConnected) focused.focus({ preventScroll: true });
+  }
+  const now = JSON.stringify([store.view.kind, store.view.id]);
+  if (now !== followed || (seen && !inSight(current()))) current()?.scrollIntoView({ block: "nearest" });
+  followed = now;
+}
+
+function inSight(element) {
+  const [inner, outer] = [element, list].map((e) => e?.getBoundingClientRect());
+  return Boolean(inner) && inner.bottom > outer.top && inner.top < outer.bottom;
+}
+
+/** The element of `id`, the same for ever; its button is drawn anew where `key` has changed. */
+function line(id, key, draw) {
+  const made = items.get(id) ?? make("li");
+  items.set(id, made);
+  if (made.dataset.key === key) return made;
+  made.dataset.key = key;
+  const focused = made.contains(document.activeElement);
+  made.replaceChildren(draw(made));
+  if (focused) made.firstChild.focus({ preventScroll: true });
+  return made;
+}
+
+function entry(kind, text, size, isCurrent) {
+  return line(kind, JSON.stringify([size, isCurrent]), () => {
+    const button = make("button", { class: "entry plain", data: { view: kind } },
+      make("span", { class: "label" }, text), make("span", { class: "size" }, size.toLocaleString("en")));
+    if (isCurrent) button.setAttribute("aria-current", "true");
+    return button;
+  });
 }
 
 function item(cluster) {
-  const key = JSON.stringify([cluster, store.view.kind === "cluster" && store.view.id === cluster.id, marked.has(cluster.id)]);
-  const old = items.get(cluster.id);
-  if (old?.dataset.key === key) return old;
-  const faces = make("span", { class: "faces", aria: { hidden: "true" } });
-  const before = old ? [...old.querySelectorAll("img")] : [];
-  for (const row of cluster.faces) faces.append(before.find((img) => img.dataset.face === String(row)) ?? face(row));
-  const dot = make("span", { class: "dot" });
-  dot.style.background = colour(cluster.id);
-  const button = make("button", { class: "entry", data: { cluster: cluster.id }, title: cluster.name },
-    faces,
-    make("span", { class: "label" }, dot, make("span", { class: "words" }, cluster.name), cluster.done ? make("span", { class: "tick", title: "done" }, "✓") : null),
-    make("span", { class: "size" }, `${count(cluster.size)} · ${percent(cluster.confidence)}`));
-  button.setAttribute("aria-label", `${cluster.name}, ${count(cluster.size)}, mean confidence ${percent(cluster.confidence)}${cluster.done ? ", done" : ""}${marked.has(cluster.id) ? ", marked to merge" : ""}`);
-  if (store.view.kind === "cluster" && store.view.id === cluster.id) button.setAttribute("aria-current", "true");
-  button.classList.toggle("marked", marked.has(cluster.id));
-  const made = make("li", { data: { key } }, button);
-  items.set(cluster.id, made);
-  return made;
+  const isCurrent = store.view.kind === "cluster" && store.view.id === cluster.id;
+  return line(cluster.id, JSON.stringify([cluster, isCurrent, marked.has(cluster.id)]), (old) => {
+    const faces = make("span", { class: "faces", aria: { hidden: "true" } });
+    const before = [...old.querySelectorAll("img")];
+    for (const row of cluster.faces) faces.append(before.find((img) => img.dataset.face === String(row)) ?? face(row));
+    const dot = make("span", { class: "dot" });
+    dot.style.background = cluster.colour;
+    const button = make("button", { class: "entry", data: { cluster: cluster.id }, title: cluster.name },
+      faces,
+      make("span", { class: "label" }, dot, make("span", { class: "words" }, cluster.name), cluster.done ? make("span", { class: "tick", title: "done" }, "✓") : null),
+      make("span", { class: "size" }, cluster.size ? `${count(cluster.size)} · ${percent(cluster.confidence)}` : "0 images: empty"));
+    button.setAttribute("aria-label", `${cluster.name}, ${count(cluster.size)}, mean confidence ${percent(cluster.confidence)}${cluster.done ? ", done" : ""}${marked.has(cluster.id) ? ", marked to merge" : ""}`);
+    if (isCurrent) button.setAttribute("aria-current", "true");
+    button.classList.toggle("marked", marked.has(cluster.id));
+    button.classList.toggle("emptied", !cluster.size);
+    return button;
+  });
 }
 
 export function face(row) {
   const img = make("img", { alt: "", loading: "lazy", decoding: "async", data: { face: row } });
   img.addEventListener("error", () => img.replaceWith(make("span", { class: "no-face" })), { once: true });
   img.addEventListener("load", () => img.classList.toggle("tiny", img.naturalWidth <= 48));
-  img.src = `/thumbnail/${store.state.mark}/${row}`;
+  img.src = `thumbnail/${store.state.mark}/${row}`;
   return img;
 }
 

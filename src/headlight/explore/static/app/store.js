@@ -9,6 +9,7 @@ export const store = {
   /** What the grid shows: {kind: "cluster", id} | {kind: "all" | "outliers"} |
    *  {kind: "search", text} | {kind: "rows", title, rows}. */
   view: { kind: "all" },
+  home: { kind: "all" }, // the last view that was no search: where Escape leads back to
   listeners: new Set(),
 
   cluster(id) {
@@ -45,11 +46,12 @@ export const store = {
   },
 
   tell(what) {
+    if (!["search", "rows"].includes(this.view.kind)) this.home = this.view;
     for (const listener of this.listeners) listener(what);
   },
 
   async load() {
-    this.set(await getJson("/api/state"));
+    this.set(await getJson("api/state"));
   },
 
   /** Makes an edit; says what went wrong, if anything, and gives the answer or null. `view` is

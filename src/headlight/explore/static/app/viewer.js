@@ -16,8 +16,8 @@ export function openViewer(rows, start) {
     const row = rows[place];
     img.hidden = false;
     missing.hidden = true;
-    img.src = `/image/${store.state.mark}/${row}`;
-    const [fact] = await getJson(`/api/facts?rows=${row}`).catch(() => [null]);
+    img.src = `image/${store.state.mark}/${row}`;
+    const [fact] = await getJson(`api/facts?rows=${row}`).catch(() => [null]);
     if (!fact || rows[place] !== row) return;
     const cluster = store.cluster(fact.cluster)?.name ?? "";
     const rival = store.cluster(fact.second)?.name;
