@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -68,7 +66,7 @@ def purity(points: torch.Tensor, truth: np.ndarray) -> float:
     return float((truth[similarity.topk(10).indices.numpy()] == truth[:, None]).mean())
 
 
-def learned_from(X: np.ndarray, k: int, n_heads: int, recipe=ROBUST):
+def learned_from(X: np.ndarray, k: int, n_heads: int):
     features = Features(X)
     rows = np.arange(features.n)
     graph = Graph.of(project(features, fit_projection(features, 256), rows))
@@ -77,7 +75,7 @@ def learned_from(X: np.ndarray, k: int, n_heads: int, recipe=ROBUST):
         features,
         rows,
         graph,
-        recipe.for_data(features.n),
+        ROBUST.for_data(features.n),
         k,
         start=lambda: starting_centres(spectrum, k, n_heads, 0),
         n_neighbors=10,
@@ -139,16 +137,24 @@ def test_edges_are_scaled_by_how_dense_their_surroundings_are():
     assert 0.8 < degree[:200].mean() / degree[200:].mean() < 1.25
 
 
-def test_the_learning_rate_falls_to_nothing():
-    """The last of many steps hardly moves the head."""
-    X = np.random.default_rng(1).normal(size=(400, 12)).astype(np.float32)
-    moved = []
-    for decay in (True, False):
-        recipe = replace(ROBUST, decay=decay)
-        before = learned_from(X, 5, 1, replace(recipe, min_steps=99))[1]
-        after = learned_from(X, 5, 1, replace(recipe, min_steps=100))[1]
-        moved.append(float((after.heads.weight - before.heads.weight).detach().norm()))
-    assert moved[0] < 0.5 * moved[1]
+@pytest.mark.parametrize(("recipe", "falls"), [("robust", True), ("paper", False)])
+def test_the_learning_rate_falls_along_half_a_cosine(
+    make_blobs, monkeypatch: pytest.MonkeyPatch, recipe: str, falls: bool
+) -> None:
+    rates: list[float] = []
+
+    class Recording(torch.optim.Adam):
+        def step(self, closure=None):  # type: ignore[no-untyped-def]
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "Adam", Recording)
+    X, _ = make_blobs([60] * 4, views=2)
+    SCP(4, recipe=recipe, learning_rate=0.1, n_epochs=10, random_state=0).fit(X)
+    steps = np.arange(len(rates))
+    half_cosine = 0.05 * (1 + np.cos(np.pi * steps / len(steps)))
+    assert len(rates) >= 10
+    np.testing.assert_allclose(rates, half_cosine if falls else 0.1)
 
 
 def test_confidence_is_cooled_to_the_share_that_is_right(digits):

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names, check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from headlight.clustering.blocks import fit_joint_projection
 from headlight.clustering.calibration import agreement, fit_temperature
@@ -84,7 +84,8 @@ class SCP(ClusterMixin, BaseEstimator):
         batch_size: pairs a step. None: the recipe's own.
         learning_rate: of Adam. None: the recipe's own.
         device: "cpu", "cuda" (the first GPU), "cuda:N", or "auto": a GPU where there is one.
-        random_state: seed; the same seed, input and machine give the same bits.
+        random_state: seed; the same seed, input, machine and number of threads give the
+            same bits.
 
     Attributes:
         labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. The same
@@ -206,7 +207,7 @@ class SCP(ClusterMixin, BaseEstimator):
             needs_views=RECIPES[self.recipe].pairs == "views",
             blocks=self.blocks,
         )
-        _check_feature_names(self, X, reset=True)
+        validate_data(self, X, skip_check_array=True, ensure_2d=False)  # names of columns
         self.n_features_in_ = features.dim
         if (most := RECIPES[self.recipe].most_viewed) is not None:
             features.limit_views(most)
@@ -388,7 +389,7 @@ class SCP(ClusterMixin, BaseEstimator):
     def _checked(self, X: Any) -> Features:
         check_is_fitted(self, "head_")
         features = Features(X)
-        _check_feature_names(self, X, reset=False)
+        validate_data(self, X, reset=False, skip_check_array=True, ensure_2d=False)
         if features.dim != self.n_features_in_:
             raise ValueError(
                 f"X has {features.dim} features, but {type(self).__name__} is expecting "
