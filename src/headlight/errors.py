@@ -12,7 +12,12 @@ class HeadlightError(Exception):
 
 def first_line(error: BaseException) -> str:
     """What another library's error says, short enough to stand in one of our sentences."""
-    lines = str(error).splitlines() or [""]
+    lines = str(error).strip().splitlines() or [""]
     # Lance appends the place in its own source, on the machine that built it.
     text = re.split(r",? ?[\w/.-]*\.rs:\d+", lines[0])[0].strip(" ,:")
     return (text if text.isprintable() and text else type(error).__name__)[:200]
+
+
+def reason(error: OSError) -> str:
+    """The operating system's reason in lower case: ``permission denied``."""
+    return (error.strerror or first_line(error)).lower()

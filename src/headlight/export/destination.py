@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, reason
 from headlight.runs import Run
 
 WORKPLACE = ".headlight-export-"  # how the hidden folders begin in which exports are prepared
@@ -90,8 +90,9 @@ def _writing(dest: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise HeadlightError(f"{dest} can't be written: {why}; nothing was left there") from error
+        raise HeadlightError(
+            f"{dest} can't be written: {reason(error)}; nothing was left there"
+        ) from error
 
 
 def _refuse_own_places(run: Run, dest: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from PIL import Image
 
+from headlight.errors import reason
 from headlight.images import BadImage, DecodeLimits, ImageSource
 from headlight.images.decoding import FORMATS
 from headlight.images.folder import FolderSource
@@ -199,7 +200,7 @@ def _head(file: Path) -> bytes:
         with file.open("rb") as stream:
             return stream.read(HEAD)
     except OSError as error:
-        raise BadImage(f"unreadable: {(error.strerror or str(error)).lower()}") from error
+        raise BadImage(f"unreadable: {reason(error)}") from error
 
 
 def _link(file: Path, folder: Path, names: Iterable[str]) -> Path | None:
@@ -223,7 +224,7 @@ def _copy(file: Path, folder: Path, names: Iterable[str]) -> Path:
     try:
         stream = file.open("rb")
     except OSError as error:
-        raise BadImage(f"unreadable: {(error.strerror or str(error)).lower()}") from error
+        raise BadImage(f"unreadable: {reason(error)}") from error
     with stream:
         target = _create(folder, names)
         with target.open("wb") as out:
@@ -239,7 +240,7 @@ def _read(stream: io.BufferedReader, target: Path) -> bytes:
         return stream.read(CHUNK)
     except OSError as error:  # a bad sector costs this image, a full disk the export
         target.unlink()
-        raise BadImage(f"unreadable: {(error.strerror or str(error)).lower()}") from error
+        raise BadImage(f"unreadable: {reason(error)}") from error
 
 
 def _create(folder: Path, names: Iterable[str]) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, reason
 
 FILE = "edits.jsonl"
 LOCK = ".edits.lock"
@@ -146,7 +146,7 @@ class EditLog:
                 raise HeadlightError(f"{self.path} has gone while in use: open it again") from None
             return
         except OSError as error:
-            raise HeadlightError(f"{self.path} can't be read: {_why(error)}") from error
+            raise HeadlightError(f"{self.path} can't be read: {reason(error)}") from error
         for raw in data.split(b"\n")[:-1]:
             self.lines += 1
             self._read_to += len(raw) + 1
@@ -182,7 +182,7 @@ class EditLog:
                 _sync_folder(self.path.parent)
         except OSError as error:
             raise HeadlightError(
-                f"the edit was not saved, {self.path} can't be written: {_why(error)}; "
+                f"the edit was not saved, {self.path} can't be written: {reason(error)}; "
                 "mend that and do it again, all earlier edits are safe"
             ) from error
         self._read_to += len(data)
@@ -206,7 +206,7 @@ class EditLog:
             ) from None
         except OSError as error:
             raise HeadlightError(
-                f"the edit was not saved, {self.path.parent} can't be written: {_why(error)}"
+                f"the edit was not saved, {self.path.parent} can't be written: {reason(error)}"
             ) from error
         try:
             yield
@@ -239,7 +239,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, reason
 from headlight.explore.report.contents import contents_of
 from headlight.explore.report.map_points import map_data
 from headlight.explore.report.script import report_script, static_text
@@ -50,9 +50,7 @@ def write_report(
         with atomic(target) as temporary:
             temporary.write_bytes(html.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise HeadlightError(
-            f"the report can't be written to {target}: {(error.strerror or str(error)).lower()}"
-        ) from error
+        raise HeadlightError(f"the report can't be written to {target}: {reason(error)}") from error
     return target
 
 
