@@ -8,45 +8,50 @@ from importlib.util import find_spec
 from headlight.devices import resolve_devices
 from headlight.encoders import Encoder, Fusion
 from headlight.engines.base import Engine, Unsupported
+from headlight.engines.probe import PRECISIONS
 from headlight.errors import HeadlightError
 
 
-def make_engines(fusion: Fusion, device: str = "auto") -> list[Engine]:
+def make_engines(fusion: Fusion, device: str = "auto", precision: str = "auto") -> list[Engine]:
     """An engine for each part; see `make_engine`."""
-    return [make_engine(part, device) for part in fusion.parts]
+    return [make_engine(part, device, precision) for part in fusion.parts]
 
 
-def make_engine(encoder: Encoder, device: str = "auto") -> Engine:
+def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto") -> Engine:
     """The fastest engine for ``device`` that gives the encoder's features.
 
     Arguments:
         encoder: what to run.
         device: ``auto`` (every GPU that PyTorch sees, else the CPU; an encoder that is no PyTorch
             module gets the CPU), ``cpu``, ``cuda`` (every GPU) or ``cuda:N`` (one).
+        precision: ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it and the features
+            bear it (`headlight.engines.probe.fault`).
 
     Raises:
-        HeadlightError: no such device on this machine, or it can't run the encoder.
+        HeadlightError: no such device or arithmetic on this machine, or it can't run the encoder.
     """
+    if precision not in ("auto", *PRECISIONS):
+        raise HeadlightError(f"--precision {precision}: give auto, {' or '.join(PRECISIONS)}")
     chosen = ["cpu"] if encoder.convert and device == "auto" else resolve_devices(device)
     if chosen == ["cpu"]:
-        return _on_cpu(encoder)
+        return _on_cpu(encoder, precision)
     if encoder.convert:
         raise HeadlightError(f"encoder {encoder.name} runs on the CPU only: give --device cpu")
-    if len(chosen) > 1:
+    if len(chosen) > 1 and precision == "auto":
         from headlight.engines.devices import DevicesEngine
 
         return DevicesEngine(encoder, chosen)
     from headlight.engines.torch import TorchEngine
 
-    return TorchEngine(encoder, chosen[0])
+    return TorchEngine(encoder, chosen[0], precision=None if precision == "auto" else precision)
 
 
-def _on_cpu(encoder: Encoder) -> Engine:
+def _on_cpu(encoder: Encoder, precision: str) -> Engine:
     if find_spec("openvino"):  # not built for every platform
         from headlight.engines.openvino import OpenVINOEngine
 
         try:
-            return OpenVINOEngine(encoder)
+            return OpenVINOEngine(encoder, precision)
         except Unsupported as why:
             if encoder.convert:
                 raise HeadlightError(f"encoder {encoder.name} can't be used: {why}") from None

@@ -17,34 +17,41 @@ from headlight.engines.probe import fault, probe_images, reference_features
 from headlight.errors import HeadlightError
 
 
-def compiled_encoder(encoder: Encoder) -> tuple[Any, str]:
+def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, str]:
     """The encoder ready to run on the CPU, one image (1, size, size, 3) uint8 a request.
 
     The first time it is converted and compared with PyTorch on `probe_images`: in bfloat16 where
-    the processor has it, then in float32. What was found is kept beside the converted model, so
+    the processor has it, then in float32. The verdict is kept beside the converted model, so
     that the next time PyTorch's network isn't even built.
+
+    Arguments:
+        encoder: what to run.
+        precision: ``auto``, as above; ``f32``; or ``bf16``, which is refused where the processor
+            lacks it.
 
     Returns:
         OpenVINO's compiled model, and its arithmetic: ``bf16`` or ``f32``.
 
     Raises:
         Unsupported: it can't be converted or compiled, or gives other features than PyTorch.
-        HeadlightError: the encoder itself can't be loaded.
+        HeadlightError: the encoder itself can't be loaded, or not in this precision.
     """
     core = ov.Core()
+    if precision not in ("auto", *_precisions(core)):
+        raise HeadlightError(f"--precision {precision}: this processor has no such arithmetic")
     kept = Kept(encoder, core)
     # The user's own code may have changed while names and weights are the same.
-    verdict = None if encoder.name.startswith("torch:") else kept.verdict()
+    verdict = None if encoder.name.startswith("torch:") else kept.verdict(precision)
     if verdict is not None:
         if why := verdict.get("fault"):
             raise Unsupported(why)
         with contextlib.suppress(RuntimeError):  # damaged on disk: make it again
-            precision = verdict["precision"]
-            return _compile(core, kept.model, precision, kept.blobs(precision)), precision
-    return _make(encoder, core, kept)
+            chosen = verdict["precision"]
+            return _compile(core, kept.model, chosen, kept.blobs(chosen)), chosen
+    return _make(encoder, core, kept, precision)
 
 
-def _make(encoder: Encoder, core: ov.Core, kept: Kept) -> tuple[Any, str]:
+def _make(encoder: Encoder, core: ov.Core, kept: Kept, asked: str) -> tuple[Any, str]:
     images = probe_images(encoder.input_size)
     network = None if encoder.convert else encoder.build()
     try:
@@ -61,7 +68,7 @@ def _make(encoder: Encoder, core: ov.Core, kept: Kept) -> tuple[Any, str]:
         source = kept.model  # memory-mapped: the converted copy can go
         del model, network
     why, compiles = "", True
-    for precision in _precisions(core):
+    for precision in _precisions(core) if asked == "auto" else (asked,):
         try:
             compiled = _compile(core, source, precision, kept.blobs(precision))
             found = np.concatenate([_run(compiled, image[None]) for image in images])
@@ -70,11 +77,11 @@ def _make(encoder: Encoder, core: ov.Core, kept: Kept) -> tuple[Any, str]:
             continue
         wrong = fault(found, expected, precision)
         if not wrong:
-            kept.judge({"precision": precision})
+            kept.judge(asked, {"precision": precision})
             return compiled, precision
         why = f"with OpenVINO {wrong}"
     if compiles:  # a wrong result stays wrong; other failures may have been for want of memory
-        kept.judge({"fault": why})
+        kept.judge(asked, {"fault": why})
     raise Unsupported(why)
 
 

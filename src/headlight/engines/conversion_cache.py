@@ -13,6 +13,7 @@ import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -20,7 +21,7 @@ from headlight.encoders.base import Encoder
 from headlight.encoders.offline_openvino import ov
 from headlight.engines.base import cpu_count
 
-FORMAT = 2
+FORMAT = 3
 UNUSED_SECONDS = 60 * 24 * 3600
 # Who had a hand in the graph: none of it is reused after one of them changed.
 MAKERS = ("headlight-images", "openvino", "torch", "transformers", "timm")
@@ -48,25 +49,36 @@ class Kept:
         """Where OpenVINO may keep what it compiled."""
         return self._folder / f"{precision}-{cpu_count()}"
 
-    def verdict(self) -> dict[str, str] | None:
-        """``precision`` the model agreed with PyTorch in, or its ``fault``; None: not known."""
-        try:
-            found = json.loads(self._verdict.read_text("utf-8"))
-            usable = "fault" in found or (self.model.exists() and "precision" in found)
-        except (OSError, ValueError, TypeError):
+    def verdict(self, asked: str) -> dict[str, str] | None:
+        """``precision`` the model agreed with PyTorch in, or its ``fault``; None: not known.
+
+        Arguments:
+            asked: the precision asked for, or ``auto``.
+        """
+        found = self._verdicts().get(asked)
+        if not isinstance(found, dict):
             return None
+        usable = "fault" in found or (self.model.exists() and "precision" in found)
         with contextlib.suppress(OSError):
             os.utime(self._verdict)  # in use: see `_drop_unused`
         return found if usable else None
 
-    def judge(self, verdict: dict[str, str]) -> None:
-        """Writes the verdict, if the disk allows; a faulty model need not be kept."""
+    def _verdicts(self) -> dict[str, Any]:
+        try:
+            verdicts = json.loads(self._verdict.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return verdicts if isinstance(verdicts, dict) else {}
+
+    def judge(self, asked: str, verdict: dict[str, str]) -> None:
+        """Adds the verdict, if the disk allows; a model that is always wrong need not be kept."""
         with contextlib.suppress(OSError):
-            if "fault" in verdict:
+            verdicts = self._verdicts() | {asked: verdict}
+            if all("fault" in one for one in verdicts.values()):
                 shutil.rmtree(self._folder)
                 self._folder.mkdir()
             temporary = self._verdict.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(verdict), "utf-8")
+            temporary.write_text(json.dumps(verdicts), "utf-8")
             temporary.replace(self._verdict)
 
     def save(self, model: ov.Model) -> None:
@@ -77,7 +89,6 @@ class Kept:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._drop_unused()
-        self._verdict.unlink(missing_ok=True)
         for blobs in self._folder.glob("*-*"):
             shutil.rmtree(blobs)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:

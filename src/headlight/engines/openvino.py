@@ -22,15 +22,16 @@ class OpenVINOEngine(Engine):
 
     Arguments:
         encoder: what to run.
+        precision: ``auto``, ``f32`` or ``bf16``.
 
     Raises:
         Unsupported: OpenVINO can't run it, or does not give the features PyTorch gives.
         HeadlightError: the encoder itself can't be loaded.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._model, precision = compiled_encoder(encoder)
-        self.name = f"openvino-{precision}"
+    def __init__(self, encoder: Encoder, precision: str = "auto") -> None:
+        self._model, chosen = compiled_encoder(encoder, precision)
+        self.name = f"openvino-{chosen}"
         self._requests = 2 * cpu_count()
 
     def encode(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

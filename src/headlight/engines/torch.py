@@ -24,7 +24,7 @@ class TorchEngine(Engine):
 
     On a GPU pixels are copied from pinned memory on a stream of their own while the batch before
     is computed, and features come back without waiting. Arithmetic there is bfloat16 where the
-    features bear it (`probe.TOLERANCES`), else float32; on a CPU it is float32. The last batch is
+    features bear it (`probe.fault`), else float32; on a CPU it is float32. The last batch is
     filled up, so that every batch runs the same kernels. Should memory run out all the same, the
     batch is halved, and from there on rounding may differ.
 
