@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import headlight
+from headlight.images import open_source
 from headlight.pipeline import default_run
+from headlight.runs import predict_run
 from tests.conftest import make_photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -105,3 +107,13 @@ def test_the_papers_recipe_gets_views_of_all_images(photos, tmp_path, recipe, im
         photos, 3, out=tmp_path / "run", encoder="lite0@32", views=1, recipe=recipe
     )
     assert run.info["encoder"]["view_images"] == images
+
+
+def test_a_run_keeps_the_arithmetic_it_was_asked_for_and_predicts_in_it(
+    photos: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    run = headlight.cluster(photos, 3, out=tmp_path / "run", views=0, precision="f32")
+    assert run.info["encoder"]["engine"].endswith("-f32")
+    assert run.info["encoder"]["precision"] == "f32"
+    predict_run(run, open_source(photos), tmp_path / "new.csv")
+    assert not [one for one in recwarn if "rounding differs" in str(one.message)]

@@ -25,6 +25,7 @@ def embed(
     views: int = 2,
     view_images: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: Literal[False] = False,
@@ -39,6 +40,7 @@ def embed(
     views: int = 2,
     view_images: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: Literal[True],
@@ -52,6 +54,7 @@ def embed(
     views: int = 2,
     view_images: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: bool = False,
@@ -65,6 +68,8 @@ def embed(
         view_images: how many images get augmented views, a random sample; None: 4,000, as many as
             the recipe ``robust`` uses.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``, bf16 where the processor has it
+            and the features bear it.
         out: run folder to store the features in, and to resume from. None: a temporary one.
         progress: called with the number of images done and their total.
         return_paths: also return which image each row is of: images that could not be used have
@@ -87,6 +92,7 @@ def embed(
             views=views,
             view_images=views_used("robust") if view_images is None else view_images,
             device=device,
+            precision=precision,
             progress=progress,
         )
         paths, features = run.features.load()
@@ -104,6 +110,7 @@ def cluster(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> Run:
@@ -121,6 +128,8 @@ def cluster(
         seed: of everything random in training. Views don't depend on it: they are seeded by the
             image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``, bf16 where the processor has it
+            and the features bear it.
         stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns what
             each reports progress to.
         on_embedded: called with what embedding did.
@@ -150,6 +159,7 @@ def cluster(
         views=views,
         view_images=view_images,
         device=device,
+        precision=precision,
         progress=progress,
     )
     if on_embedded:

@@ -17,6 +17,7 @@ from headlight.cli.options import (
     Device,
     EncoderName,
     Out,
+    Precision,
     Quiet,
     Recipe,
     RunFolder,
@@ -47,6 +48,7 @@ def cluster(
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
+    precision: Precision = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -66,6 +68,7 @@ def cluster(
             recipe=recipe,
             seed=seed,
             device=device,
+            precision=precision,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
         )
@@ -80,6 +83,7 @@ def embed(
     views: Views = 2,
     view_images: ViewImages = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -101,6 +105,7 @@ def embed(
             views=views,
             view_images=views_used("robust") if view_images is None else view_images,
             device=device,
+            precision=precision,
             progress=progress,
         )
     say_embedded(terminal, report)

@@ -74,6 +74,10 @@ Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the encoder and the training run."),
 ]
+Precision = Annotated[
+    Literal["auto", "f32", "bf16"],
+    typer.Option(help="Arithmetic of the encoder; auto: bf16 where processor and features allow."),
+]
 OUTPUT = "Output"
 AsJson = Annotated[
     bool,

@@ -42,6 +42,7 @@ def embed_run(
     views: int = 2,
     view_images: int | None = None,
     device: str = "auto",
+    precision: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
     """Computes the features of ``source`` in the run folder ``path``, or resumes.
@@ -52,7 +53,7 @@ def embed_run(
         encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
         views: augmented views an image, beside the plain one; 0 or more. A file has its own.
         view_images: how many images get augmented views, a random sample; None: all.
-        device: see `headlight.encoders.make_engine`.
+        device, precision: see `headlight.engines.make_engine`.
         progress: called with the number of images done and their total.
 
     Returns:
@@ -72,7 +73,7 @@ def embed_run(
     wanted, work = (
         _importing(source, encoder)
         if encoder.startswith(IMPORTED)
-        else _encoding(source, encoder, views, view_images, device)
+        else _encoding(source, encoder, views, view_images, device=device, precision=precision)
     )
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
@@ -105,7 +106,7 @@ def embed_run(
                 "images": images,
                 "quarantined": len(report.quarantine),
             },
-            "encoder": asdict(store.settings) | {"device": device},
+            "encoder": asdict(store.settings) | {"device": device, "precision": precision},
             "versions": {name: version(name) for name in PACKAGES},
         }
         if encoded:
@@ -124,10 +125,16 @@ Work = Callable[[FeatureStore, Progress | None], EmbedReport]
 
 
 def _encoding(
-    source: ImageSource, encoder: str, views: int, view_images: int | None, device: str
+    source: ImageSource,
+    encoder: str,
+    views: int,
+    view_images: int | None,
+    *,
+    device: str,
+    precision: str,
 ) -> tuple[StoreSettings, Work]:
     encoders = load_fusion(encoder)
-    engines = make_engines(encoders, device)
+    engines = make_engines(encoders, device, precision)
     settings = StoreSettings(
         source=source.uri,
         encoder=encoders.name,

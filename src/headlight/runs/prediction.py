@@ -81,7 +81,13 @@ def predict_run(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    engines = make_engines(encoders, device)
+    # The run's own arithmetic where this machine has it: rounding moves images between clusters.
+    arithmetic = {name.rpartition("-")[2] for name in run.info["encoder"]["engine"].split("+")}
+    one = arithmetic.pop() if len(arithmetic) == 1 else "auto"
+    try:
+        engines = make_engines(encoders, device, one)
+    except HeadlightError:
+        engines = make_engines(encoders, device)
     if (name := engine_name(engines)) != run.info["encoder"]["engine"]:
         warnings.warn(
             f"predicting with {name}, while the run's features are by "
