@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headlight.encoders import load_encoder
+from headlight.encoders.onnx_weights import external_files
 from headlight.encoders.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from headlight.engines import make_engine
 from headlight.errors import HeadlightError
@@ -144,6 +148,100 @@ def test_hash_follows_weights_kept_outside_the_file(tmp_path: Path) -> None:
     assert load_encoder(f"onnx:{file}").weights_hash == load_encoder(f"onnx:{file}").weights_hash
 
 
+def relocate(file: Path, location: str) -> Path:
+    """Has a model of `write` look for its weights elsewhere."""
+    model = onnx.load(file, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = location if entry.key == "location" else entry.value
+    file.write_bytes(model.SerializeToString())
+    return file
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "{outside}",
+        "../weights.bin",
+        "sub/../../weights.bin",
+        "./../weights.bin",
+        "..\\weights.bin",
+        "x:weights.bin",
+        ".weights.bin",
+        "*/_ORT_MEM_ADDR_/*",
+        "link.bin",
+        "linked/weights.bin",
+        "",
+    ],
+)
+def test_weights_outside_the_models_folder_are_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    file = write(folder / "net.onnx", external="weights.bin")
+    outside = (folder / "weights.bin").rename(tmp_path / "weights.bin")
+    (folder / "link.bin").symlink_to(outside)
+    (folder / "linked").symlink_to(tmp_path)
+    relocate(file, location.format(outside=outside))
+    monkeypatch.setattr("headlight.encoders.onnx._read", lambda _: pytest.fail("was opened"))
+    with pytest.raises(HeadlightError, match="must lie in its own folder") as caught:
+        load_encoder(f"onnx:{file}")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_may_lie_deeper_in_the_folder(tmp_path: Path) -> None:
+    file = write(tmp_path / "net.onnx", external="weights.bin")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "weights.bin").rename(tmp_path / "sub" / "w.bin")
+    moved = load_encoder(f"onnx:{relocate(file, 'sub/w.bin')}")
+    pixels = noise(moved)
+    assert relative(run_openvino(moved, pixels), maps(pixels).mean(2)) < 1e-5
+
+
+def holders() -> dict[str, onnx.ModelProto]:
+    """Models that keep a tensor outside, by where onnx.proto lets one be."""
+    h = onnx.helper
+    tensor = onnx.TensorProto(data_type=FLOAT, dims=[1], data_location="EXTERNAL")
+    tensor.external_data.add(key="offset", value="0")
+    tensor.external_data.add(key="location", value="../x")
+    value = onnx.AttributeProto(name="value", type="TENSOR", t=tensor)
+    node = onnx.NodeProto(op_type="Constant", attribute=[value])
+    deep = onnx.GraphProto(node=[node])
+    for _ in range(3):
+        branch = onnx.AttributeProto(name="then_branch", type="GRAPH", g=deep)
+        deep = onnx.GraphProto(node=[onnx.NodeProto(op_type="If", attribute=[branch])])
+    sparse = onnx.SparseTensorProto(values=tensor)
+    return {
+        "initializer": h.make_model(onnx.GraphProto(initializer=[tensor])),
+        "sparse": h.make_model(onnx.GraphProto(sparse_initializer=[sparse])),
+        "constant": h.make_model(onnx.GraphProto(node=[node])),
+        "branches": h.make_model(deep),
+        "function": onnx.ModelProto(functions=[onnx.FunctionProto(node=[node])]),
+        "training": onnx.ModelProto(
+            training_info=[onnx.TrainingInfoProto(algorithm=onnx.GraphProto(initializer=[tensor]))]
+        ),
+    }
+
+
+@pytest.mark.parametrize("holder", holders())
+def test_no_place_for_a_tensor_is_overlooked(tmp_path: Path, holder: str) -> None:
+    (tmp_path / "net.onnx").write_bytes(holders()[holder].SerializeToString())
+    with pytest.raises(HeadlightError, match=r"'\.\./x' leads elsewhere"):
+        external_files(tmp_path / "net.onnx")
+
+
+@given(st.data())
+def test_damaged_models_are_refused_or_parsed(tmp_path_factory, data: st.DataObject) -> None:
+    whole = holders()["branches"].SerializeToString()
+    cut = data.draw(st.integers(1, len(whole) - 1))
+    damaged = whole[:cut] + data.draw(st.binary(max_size=20)) + whole[cut + 1 :]
+    file = tmp_path_factory.getbasetemp() / "damaged.onnx"
+    file.write_bytes(damaged)
+    with contextlib.suppress(HeadlightError):
+        assert external_files(file) == []
+
+
 def test_the_engine_runs_it_on_the_cpu_only(tmp_path: Path) -> None:
     encoder = load_encoder(f"onnx:{write(tmp_path / 'net.onnx')}")
     pixels = noise(encoder, 3)
@@ -173,12 +271,16 @@ def test_networks_that_do_not_fit(tmp_path: Path, settings, options: str, senten
 def test_files_that_are_no_networks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no network " * 9)
     (tmp_path / "empty.onnx").write_bytes(b"")
+    odd = onnx.load(write(tmp_path / "odd.onnx"))
+    odd.graph.node[0].op_type = "NoSuchOperation"
+    onnx.save(odd, tmp_path / "odd.onnx")
     file = write(tmp_path / "lost.onnx", external="lost.bin")
     (tmp_path / "lost.bin").unlink()
     for name, sentence in [
-        ("bad.onnx", "OpenVINO can't read it as an ONNX model"),
+        ("bad.onnx", "is damaged or no ONNX model"),
+        ("odd.onnx", "OpenVINO can't read it as an ONNX model"),
         ("empty.onnx", r"must have one input, of images, not 0 \(none\)"),
-        (file.name, "OpenVINO can't read it as an ONNX model: .*lost.bin"),
+        (file.name, "lost.bin is missing, and lost.onnx keeps weights in it"),
         ("absent.onnx", "no such file"),
     ]:
         with pytest.raises(HeadlightError, match=sentence) as caught:

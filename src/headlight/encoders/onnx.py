@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headlight.encoders.base import Encoder
 from headlight.encoders.hub_files import hash_files
+from headlight.encoders.onnx_weights import external_files
 from headlight.encoders.options import Options
 from headlight.encoders.preprocessing import IMAGENET, Preprocessing, read_preprocessing
 from headlight.errors import HeadlightError
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 # The outputs that are features, where a model has several.
 _NAMES = ("image_embeds", "pooler_output")
-# In an ONNX file, a tensor kept outside is a list of pairs of strings, and this is the beginning
-# of the pair that names the file, up to the length of the name, in one byte or two. (Protocol
-# buffers: number and type of the field, length, bytes.)
-_LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff]?[\x01-\x7f])")
 
 
 def onnx_encoder(rest: str, options: Options) -> Encoder:
@@ -39,7 +35,8 @@ def onnx_encoder(rest: str, options: Options) -> Encoder:
         options: ``@mean``, and ``@cls``, the usual, for tokens; a size, if the file leaves it open.
 
     Raises:
-        HeadlightError: OpenVINO can't read it, or it is no such network.
+        HeadlightError: OpenVINO can't read it, its weights lie outside its folder, or it is no
+            such network.
     """
     asked = f"onnx:{rest}{options.suffix}"
     if not find_spec("openvino"):
@@ -47,6 +44,7 @@ def onnx_encoder(rest: str, options: Options) -> Encoder:
     file = Path(rest).expanduser().resolve()
     if not file.is_file():
         raise HeadlightError(f"--encoder {asked}: no such file: {file}")
+    weights = external_files(file)  # checked before OpenVINO opens any
     model = _read(file)
     fixed = _size(file, model)
     if fixed and options.size not in (None, fixed):
@@ -64,7 +62,7 @@ def onnx_encoder(rest: str, options: Options) -> Encoder:
     return Encoder(
         name=f"onnx:{file}{suffix}",
         dim=_dim(file, output),
-        weights_hash=hash_files([file, *external_files(file)], repr((mean, used))),
+        weights_hash=hash_files([file, *weights], repr((mean, used))),
         build=build,
         description=f"{file.name}, run by OpenVINO",
         convert=lambda: _convert(asked, file, used, options.pooling),
@@ -72,23 +70,11 @@ def onnx_encoder(rest: str, options: Options) -> Encoder:
     )
 
 
-def external_files(file: Path) -> list[Path]:
-    """The files in which an ONNX file keeps weights, in the order of their names."""
-    if not file.stat().st_size:
-        return []
-    names = set()
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for found in _LOCATION.finditer(data):
-            length = sum((byte & 0x7F) << 7 * i for i, byte in enumerate(found[1]))
-            names.add(data[found.end() : found.end() + length])
-    paths = (file.parent / name.decode("utf-8", "replace") for name in names if b"\0" not in name)
-    return sorted(path for path in paths if path.is_file())
-
-
 def _convert(asked: str, file: Path, used: Preprocessing, pooling: str | None) -> ov.Model:
     """From pixels, (1, size, size, 3) uint8, to features, (1, dim) float32."""
     from headlight.encoders.offline_openvino import ov
 
+    external_files(file)
     model = _read(file)
     output = _features(asked, file, model, used.input_size, pooling)
     whole = ov.Model([output], model.get_parameters(), "encoder")
