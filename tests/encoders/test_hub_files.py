@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from headlight.encoders.hub_files import cached
 from tests.encoders.checkpoints import networks, save, scatter
 
 pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
@@ -177,6 +178,25 @@ def test_weights_that_the_hub_has_converted_are_found(hub, checkpoint, tmp_path:
     first = load("hf:someone/old", tmp_path, address)[0]
     assert first.startswith("hf:someone/old 32 ")
     assert load("hf:someone/old", tmp_path)[0] == first
+    from huggingface_hub import scan_cache_dir
+
+    (repository,) = scan_cache_dir(tmp_path / "hub").repos  # the client reads our ref too
+    assert "headlight-converted" in repository.refs
+
+
+def test_pull_requests_of_others_in_the_cache_are_not_used(
+    checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    store = tmp_path / "models--someone--old"
+    for ref, commit in [("refs/pr/3", "a" * 40), ("headlight-converted", "b" * 40)]:
+        (store / "snapshots" / commit).mkdir(parents=True)
+        for name, content in checkpoint.items():
+            (store / "snapshots" / commit / name).write_bytes(content)
+        assert cached("someone/old") is None
+        (store / "refs" / ref).parent.mkdir(parents=True, exist_ok=True)
+        (store / "refs" / ref).write_text(commit)
+    assert cached("someone/old") == store / "snapshots" / ("b" * 40)
 
 
 @pytest.mark.parametrize(

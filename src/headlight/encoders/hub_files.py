@@ -26,6 +26,9 @@ _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 # Who converts weights to safetensors on the hub, and what it calls the pull request it offers
 # them in: owners of older repositories have not all taken them over.
 _CONVERTER, _CONVERSION = "SFconvertbot", "Adding `safetensors` variant of this model"
+# Our ref in the hub's cache for the converter's revision: anyone may open pull requests, and
+# their refs in the cache don't say whose they are.
+_CONVERTED = "headlight-converted"
 
 
 def is_repository(where: str) -> bool:
@@ -74,10 +77,9 @@ def cached(repository: str) -> Path | None:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     store = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-    # A converted checkpoint is kept under the pull request that offers it.
-    for ref in [store / "refs" / "main", *sorted(store.glob("refs/refs/pr/*"))]:
-        if ref.is_file():
-            folder = store / "snapshots" / ref.read_text().strip()
+    for ref in ("main", _CONVERTED):
+        if (file := store / "refs" / ref).is_file():
+            folder = store / "snapshots" / file.read_text().strip()
             if (folder / "config.json").is_file() and _whole(folder):
                 return folder
     return None
@@ -127,6 +129,8 @@ def _download(repository: str, instead: str) -> Path:
             raise
         raise HeadlightError(_why(repository, error, instead)) from error
     weight_files(Path(folder))
+    if revision != "main":
+        (Path(folder).parents[1] / "refs" / _CONVERTED).write_text(Path(folder).name)
     return Path(folder)
 
 
