@@ -39,12 +39,22 @@ def test_what_cannot_be_ranked_is_said(photos: Path) -> None:
         rank_encoders(photos, ["lite0@32", "lite9"])
 
 
-def test_one_encoder_alone_has_no_score(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "only"), [([], "none"), (["lite0"], "lite0"), (["lite0", "lite0"], "lite0")]
+)
+def test_fewer_than_two_encoders_are_refused_before_anything_is_read(names, only: str) -> None:
+    with pytest.raises(HeadlightError, match=f"there is only {only}: choose two or more") as caught:
+        rank_encoders("no/such/folder", names)
+    assert "\n" not in str(caught.value)
+
+
+def test_command_prints_a_ranking_as_table_and_json(tmp_path: Path) -> None:
     photos = make_photos(tmp_path / "photos", per_kind=20)
-    command = ["rank-encoders", str(photos), "--encoders", "lite0@32", "-k", "3"]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    assert "nothing to compare it with" in result.output
+    command = ["rank-encoders", str(photos), "--encoders", "lite0@32,lite0@48", "-k", "3"]
     result = CliRunner().invoke(app, [*command, "--json"])
-    (row,) = json.loads(result.stdout)["encoders"]
-    assert (row["encoder"], row["score"]) == ("lite0@32", None)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["encoders"]
+    assert {row["encoder"] for row in rows} == {"lite0@32", "lite0@48"}
+    assert rows[0]["score"] >= rows[1]["score"]
+    result = CliRunner().invoke(app, command)
+    assert f"To use the best: --encoder {rows[0]['encoder']}" in " ".join(result.output.split())

@@ -30,14 +30,14 @@ class Ranked:
 
     Arguments:
         encoder: its name.
-        score: label-free, 0 to 1, 1 the best (`judge_by_peers`); None where it is the only one.
+        score: label-free, 0 to 1, 1 the best (`judge_by_peers`).
         n_clusters: clusters its own features show.
         confidence: mean calibrated confidence of its clustering.
         images_per_second: embedding, plain and augmented views, counted by image.
     """
 
     encoder: str
-    score: float | None
+    score: float
     n_clusters: int
     confidence: float
     images_per_second: float
@@ -77,7 +77,7 @@ def rank_encoders(
 
     Arguments:
         source: the images.
-        encoders: names, 1 or more; fused ones (``a+b``) too.
+        encoders: names, 2 or more; fused ones (``a+b``) too.
         images: of the sample.
         n_clusters: K of all clusterings; ``auto``: the median of what each encoder's features show.
         device: where encoders run.
@@ -87,10 +87,15 @@ def rank_encoders(
         The encoders, best first.
 
     Raises:
-        HeadlightError: too few usable images, or an encoder can't be had.
+        HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be had.
     """
     from headlight.encoders import load_fusion
 
+    if len(set(encoders)) < 2:
+        raise HeadlightError(
+            f"ranking compares encoders, and there is only {', '.join(set(encoders)) or 'none'}: "
+            "choose two or more (--encoders A,B; `headlight encoders` lists them)"
+        )
     for name in encoders:
         load_fusion(name)  # what can't be had is said before any work is done
     sample = Sample(open_source(source), images)
@@ -110,14 +115,14 @@ def rank_encoders(
     clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
     from headlight.clustering.peers import judge_by_peers
 
-    scores = judge_by_peers(clustered, k).tolist() if len(found) > 1 else [None]
+    scores = judge_by_peers(clustered, k).tolist()
     ranked = [
         Ranked(name, score, count, sure, one.rate)
         for name, score, count, sure, one in zip(
             encoders, scores, counts, confidence, found, strict=True
         )
     ]
-    return sorted(ranked, key=lambda one: -(one.score or 0))
+    return sorted(ranked, key=lambda one: -one.score)
 
 
 @dataclass(frozen=True)

@@ -135,23 +135,19 @@ def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
     """Encoders, best first, and how to use the first."""
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:
-        score = "–" if one.score is None else f"{one.score:.3f}"
         table.add_row(
             _plain(one.encoder),
-            score,
+            f"{one.score:.3f}",
             str(one.n_clusters),
             f"{one.confidence:.2f}",
             f"{one.images_per_second:.0f}",
         )
     terminal.table(table)
-    if len(ranked) == 1:
-        terminal.result("one encoder only: nothing to compare it with (`headlight encoders`)")
-    else:
-        terminal.result(
-            "score: how well each encoder's clusters explain which images are neighbours for the "
-            "others (1: as theirs do); labels were not used. To use the best: "
-            f"--encoder {ranked[0].encoder}"
-        )
+    terminal.result(
+        "score: how well each encoder's clusters explain which images are neighbours for the "
+        "others (1: as theirs do); labels were not used. To use the best: "
+        f"--encoder {ranked[0].encoder}"
+    )
 
 
 def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
