@@ -34,7 +34,7 @@ def test_the_sample_is_random_and_always_the_same(photos: Path) -> None:
 
 def test_what_cannot_be_ranked_is_said(photos: Path) -> None:
     with pytest.raises(HeadlightError, match="36 usable images .* needs 50 or more"):
-        rank_encoders(photos, ["lite0@32"])
+        rank_encoders(photos, ["lite0@32", "lite0@48"])
     with pytest.raises(HeadlightError, match="unknown encoder 'lite9'"):
         rank_encoders(photos, ["lite0@32", "lite9"])
 
