@@ -203,7 +203,7 @@ def test_small_and_narrow_data_are_clustered(n, dim, n_clusters, recipe):
 
 
 def test_identical_rows_are_refused():
-    with pytest.raises(ValueError, match="the same row throughout"):
+    with pytest.raises(ValueError, match="all rows of X are equal"):
         fit(np.ones((40, 6)), 3)
     with pytest.raises(ValueError, match="2 distinct rows, fewer than n_clusters=3"):
         fit(np.repeat(np.eye(2), 20, axis=0), 3)

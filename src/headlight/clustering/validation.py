@@ -178,7 +178,7 @@ def require_clusterable(
         )
     distinct = count_distinct(features, max(2, n_clusters))
     if distinct < 2:
-        raise ValueError("X holds the same row throughout: there is nothing to cluster.")
+        raise ValueError("all rows of X are equal: there is nothing to cluster.")
     if distinct < n_clusters:
         raise ValueError(f"X has {distinct} distinct rows, fewer than n_clusters={n_clusters}.")
 
