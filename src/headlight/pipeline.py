@@ -13,6 +13,7 @@ from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, ImageFeatures, Progress, Stages
 from headlight.images import ImageSource, open_source
+from headlight.review import refuse_discarding
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
 from headlight.runs.run import load_run
 
@@ -111,6 +112,7 @@ def cluster(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    discard_edits: bool = False,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> Run:
@@ -130,6 +132,7 @@ def cluster(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: of the encoder: ``f32``, ``bf16``, or ``auto``, bf16 where the processor has it
             and the features bear it.
+        discard_edits: fit again even if the run has edits; they stay with the former fit.
         stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns what
             each reports progress to.
         on_embedded: called with what embedding did.
@@ -147,7 +150,11 @@ def cluster(
     if view_images is None:
         view_images = views_used(recipe)
     if (path / "run.json").exists():
-        refuse_other_fit(load_run(path), n_clusters, recipe, seed)
+        former = load_run(path)
+        refuse_other_fit(former, n_clusters, recipe, seed)
+        discard_edits = refuse_discarding(former, discard_edits)
+    else:
+        discard_edits = False
     if opened.count:
         check_clusters(n_clusters, opened.count)
 
@@ -164,7 +171,15 @@ def cluster(
     )
     if on_embedded:
         on_embedded(report)
-    run = fit_run(run, n_clusters, recipe=recipe, seed=seed, device=device, stages=stages)
+    run = fit_run(
+        run,
+        n_clusters,
+        recipe=recipe,
+        seed=seed,
+        device=device,
+        discard_edits=discard_edits,
+        stages=stages,
+    )
     from headlight.explore import write_report
 
     write_report(run, progress=stages("report") if stages else None)

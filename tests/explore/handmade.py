@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headlight.runs import Run, load_run
-from headlight.runs.files import write_json, write_table
+from headlight.runs.files import FITS, write_json, write_table
 from headlight.runs.tables import PROTOTYPES
 
 FIT = "0123456789abcdef"
@@ -54,7 +55,9 @@ def handmade_run(
     rows.sort(key=lambda row: row[0].encode())
     columns = list(zip(*rows, strict=True))
     arrays = [pa.array(c, t) for c, t in zip(columns, kinds.values(), strict=True)]
-    write_table(folder / "assignments.parquet", pa.table(arrays, names=list(kinds)), FIT)
+    place = folder / FITS / FIT
+    place.mkdir(parents=True, exist_ok=True)
+    write_table(place / "assignments.parquet", pa.table(arrays, names=list(kinds)), FIT)
     schema = pa.schema(
         [
             ("cluster", pa.int32()),
@@ -65,7 +68,8 @@ def handmade_run(
             ("nearest", pa.list_(pa.int32())),
         ]
     )
-    write_table(folder / "clusters.parquet", pa.Table.from_pylist(table, schema=schema), FIT)
+    write_table(place / "clusters.parquet", pa.Table.from_pylist(table, schema=schema), FIT)
+    shutil.copytree(place, folder, dirs_exist_ok=True)  # as a fit leaves copies at the top
     bad = {"path": [p for p, _ in quarantine], "error": [e for _, e in quarantine]}
     schema = pa.schema([("path", pa.string()), ("error", pa.string())])
     write_table(folder / "quarantine.parquet", pa.table(bad, schema=schema))

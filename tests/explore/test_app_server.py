@@ -266,7 +266,7 @@ def broken(run: Path, how: str) -> None:
         del info["fit"]
         (run / "run.json").write_text(json.dumps(info))
     elif how == "no clusters":
-        (run / "clusters.parquet").unlink()
+        load_run(run).file("clusters.parquet").unlink()
     elif how == "of another fit":
         info["fit"]["id"] = "f" * 16
         (run / "run.json").write_text(json.dumps(info))

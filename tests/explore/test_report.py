@@ -159,7 +159,7 @@ def many_cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = handmade_run(folder / "run", folder / "all", clusters)
     table = run.assignments
     same = pa.array([row // 4 for row in range(len(table))], pa.int32())
-    write_table(run.path / "assignments.parquet", table.append_column("duplicates", same), FIT)
+    write_table(run.file("assignments.parquet"), table.append_column("duplicates", same), FIT)
     return write_report(load_run(run.path))
 
 

@@ -28,7 +28,7 @@ def place(run: Run, xy: np.ndarray) -> Run:
     table = run.assignments
     for name, values in zip(("map_x", "map_y"), xy.T.astype(np.float32), strict=True):
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
-    write_table(run.path / "assignments.parquet", table, FIT)
+    write_table(run.file("assignments.parquet"), table, FIT)
     return load_run(run.path)
 
 

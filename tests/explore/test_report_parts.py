@@ -187,7 +187,7 @@ def test_a_tree_joins_every_cluster_without_crossings(fitted: Run) -> None:
 
 
 def test_a_run_without_its_model_has_no_tree_and_still_a_report(fitted_copy: Path) -> None:
-    (fitted_copy / "model.safetensors").write_bytes(b"damaged")
+    load_run(fitted_copy).file("model.safetensors").write_bytes(b"damaged")
     assert tree_of(load_run(fitted_copy)) is None
     assert write_report(load_run(fitted_copy)).exists()
 

@@ -126,11 +126,11 @@ def test_same_seed_same_bits_other_seed_other_head(fitted_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["assignments.parquet", "clusters.parquet", "model.safetensors"])
-def test_files_of_two_fits_are_never_mixed(fitted_copy: Path, file: str, tmp_path: Path) -> None:
+def test_files_of_two_fits_are_never_mixed(fitted_copy: Path, file: str) -> None:
     """As if a second fit had been killed between two files."""
-    older = shutil.copy(fitted_copy / file, tmp_path / file)
+    older = load_run(fitted_copy).file(file)
     run = fit_run(load_run(fitted_copy), 4, device="cpu")
-    shutil.copy(older, fitted_copy / file)
+    shutil.copy(older, run.file(file))
     with pytest.raises(HeadlightError, match="saving was interrupted"):
         getattr(load_run(run.path), file.split(".")[0])
 
@@ -143,7 +143,7 @@ def test_fit_killed_before_the_end_leaves_the_old_one(
     def crash(*_: object) -> None:
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("headlight.runs.fitting.save_model", crash)
+    monkeypatch.setattr("headlight.runs.fits.save_model", crash)
     with pytest.raises(RuntimeError):
         fit_run(load_run(fitted_copy), 2, device="cpu")
     assert load_run(fitted_copy).assignments.equals(before)
@@ -176,8 +176,8 @@ def test_run_with_bad_files_is_explained(fitted_copy: Path, tmp_path: Path) -> N
     for path, sentence in [(tmp_path / "none", "no such run"), (tmp_path / "empty", "no run.json")]:
         with pytest.raises(HeadlightError, match=sentence):
             load_run(path)
-    (fitted_copy / "assignments.parquet").write_bytes(b"PAR1garbage")
-    with pytest.raises(HeadlightError, match="damaged"):
+    load_run(fitted_copy).file("assignments.parquet").write_bytes(b"PAR1garbage")
+    with pytest.raises(HeadlightError, match="damaged .*run `headlight fit .*copy.headlight`"):
         load_run(fitted_copy).assignments  # noqa: B018
     info = json.loads((fitted_copy / "run.json").read_text())
     (fitted_copy / "run.json").write_text(json.dumps(info | {"format": 99}))

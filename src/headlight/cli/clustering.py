@@ -15,6 +15,7 @@ from headlight.cli.options import (
     Clusters,
     Debug,
     Device,
+    DiscardEdits,
     EncoderName,
     Out,
     Precision,
@@ -49,6 +50,7 @@ def cluster(
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "auto",
+    discard_edits: DiscardEdits = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -69,6 +71,7 @@ def cluster(
             seed=seed,
             device=device,
             precision=precision,
+            discard_edits=discard_edits,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
         )
@@ -120,17 +123,36 @@ def fit(
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
+    discard_edits: DiscardEdits = False,
+    restore: Annotated[
+        str | None,
+        typer.Option(metavar="FIT", help="Bring back an earlier fit and its edits instead."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Cluster a run again with other settings; features are reused."""
     from headlight.explore import write_report
-    from headlight.runs import fit_run, load_run
+    from headlight.review import refuse_discarding
+    from headlight.runs import fit_run, load_run, restore_fit
 
     terminal = Terminal(quiet, as_json)
+    former = load_run(run)
+    edited = restore is None and refuse_discarding(former, discard_edits)
     with Stages(terminal) as stages:
-        fitted = fit_run(load_run(run), k, recipe=recipe, seed=seed, device=device, stages=stages)
+        if restore is not None:
+            fitted = restore_fit(former, restore)
+        else:
+            fitted = fit_run(
+                former,
+                k,
+                recipe=recipe,
+                seed=seed,
+                device=device,
+                discard_edits=edited,
+                stages=stages,
+            )
         write_report(fitted, progress=stages("report"))
     show_run(terminal, fitted)
 
@@ -148,6 +170,13 @@ def predict(
         typer.Option("-o", "--out", metavar="FILE", help="File to write: .parquet or .csv."),
     ] = None,
     device: Device = "auto",
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="The run's torch: encoder, if you trust its code.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -160,7 +189,9 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         file = out or Path(folder) / "predictions.parquet"
         with terminal.progress("predict", "images") as progress:
-            good, bad = predict_run(load_run(run), open_source(source), file, device, progress)
+            good, bad = predict_run(
+                load_run(run), open_source(source), file, device, progress, encoder=encoder
+            )
         show_predictions(terminal, file, good + bad)
     if bad:
         terminal.say(f"{bad:,} unusable (column error)")

@@ -91,6 +91,13 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="No progress, no remarks."),
 ]
+DiscardEdits = Annotated[
+    bool,
+    typer.Option(
+        "--discard-edits",
+        help="Fit again even if the run has edits; fit --restore undoes it.",
+    ),
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", rich_help_panel=OUTPUT, help="Show the traceback of an error."),

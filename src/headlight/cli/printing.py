@@ -82,6 +82,11 @@ def show_run(terminal: Terminal, run: Run) -> None:
         terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
     for name in run.info["fit"].get("encoders_left_out", []):
         terminal.say(f"{name} adds nothing to the best encoder and was left out")
+    if former := run.info["fit"].get("former"):
+        terminal.say(
+            "the earlier fit and its edits are still in the run; to restore them: "
+            f"headlight fit {run.path} --restore {former}"
+        )
     page = (run.path / "report.html").resolve()
     found = ""
     if run.info["fit"]["asked"] == "auto":

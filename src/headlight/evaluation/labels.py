@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 
 PATH_COLUMNS = ("path", "file_name", "filename", "file")
 LABEL_COLUMNS = ("label", "class", "category")
@@ -62,19 +62,21 @@ def _from_file(file: Path) -> dict[str, str]:
             delimiter = "\t" if file.suffix == ".tsv" else ","
             parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
             table = pyarrow.csv.read_csv(file, parse_options=parse)
-    except (OSError, pa.ArrowException) as error:
-        raise HeadlightError(f"--labels {file} can't be read: {error}") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise HeadlightError(f"--labels {file} can't be read: {first_line(error)}") from error
     path = next((c for c in PATH_COLUMNS if c in table.column_names), None)
     label = next((c for c in LABEL_COLUMNS if c in table.column_names), None)
     if label is None:
         raise HeadlightError(
             f"--labels {file} has no column label (found {', '.join(table.column_names)})"
         )
-    values = [None if v is None else str(v) for v in table[label].to_pylist()]
-    if path is not None:
-        keys = [str(v) for v in table[path].to_pylist()]
-    elif file.suffix == ".parquet":
+    try:
+        values = [None if v is None else str(v) for v in table[label].to_pylist()]
+        keys = [] if path is None else [str(v) for v in table[path].to_pylist()]
+    except UnicodeDecodeError as error:
+        raise HeadlightError(f"--labels {file} is not UTF-8: save it as UTF-8") from error
+    if path is None:
+        if file.suffix != ".parquet":
+            raise HeadlightError(f"--labels {file} has no column path to tell the images by")
         keys = [f"{file.name}#{row}" for row in range(len(values))]
-    else:
-        raise HeadlightError(f"--labels {file} has no column path to tell the images by")
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}

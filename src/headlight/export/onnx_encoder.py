@@ -16,6 +16,7 @@ from headlight.errors import HeadlightError
 from headlight.export.onnx_head import IR_VERSION, OPSET
 from headlight.runs import Run
 from headlight.runs.embedding import IMPORTED
+from headlight.runs.prediction import refuse_code
 
 if TYPE_CHECKING:
     import onnx
@@ -40,6 +41,10 @@ def encoder_of(run: Run) -> Encoder:
     wanted = run.info["encoder"]
     if wanted["encoder"].startswith(IMPORTED):
         raise Unexportable("the features were computed elsewhere")
+    try:
+        refuse_code(run)
+    except HeadlightError as error:
+        raise Unexportable("the encoder imports code, which an export never does") from error
     try:
         fusion = load_fusion(wanted["encoder"])
     except HeadlightError as error:

@@ -2,6 +2,7 @@
 
 from headlight.runs.embedding import embed_run
 from headlight.runs.evaluating import evaluate
+from headlight.runs.fits import restore_fit
 from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
 from headlight.runs.prediction import predict_run
 from headlight.runs.run import Run, load_run
@@ -15,4 +16,5 @@ __all__ = [
     "load_run",
     "predict_run",
     "refuse_other_fit",
+    "restore_fit",
 ]

@@ -13,9 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 
+FITS = "fits"  # of a run: a folder for each fit
 FIT_KEY = b"headlight.fit"
+UMASK = os.umask(0)  # at import: later, another thread's file would get the wrong permissions
+os.umask(UMASK)
 
 
 @contextmanager
@@ -34,16 +37,10 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -58,7 +55,13 @@ def write_table(path: Path, table: pa.Table, fit: str | None = None) -> None:
     if fit is not None:
         table = table.replace_schema_metadata({FIT_KEY: fit.encode()})
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def refit(path: Path) -> str:
+    """The command that writes ``path``, a file of a fit, anew."""
+    inside = path.parent.parent.name == FITS
+    return f"headlight fit {path.parents[2] if inside else path.parent}"
 
 
 def read_table(path: Path, fit: str | None = None) -> pa.Table:
@@ -68,16 +71,15 @@ def read_table(path: Path, fit: str | None = None) -> pa.Table:
         HeadlightError: it is missing, damaged, or belongs to another fit than ``fit``.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError:
-        raise HeadlightError(
-            f"{path} is missing: run `headlight fit {path.parent}` again"
-        ) from None
+        raise HeadlightError(f"{path} is missing: run `{refit(path)}` again") from None
     except (OSError, pa.ArrowException) as error:
-        raise HeadlightError(f"{path} is damaged ({error}): fit the run again") from error
+        why = first_line(error)
+        raise HeadlightError(f"{path} is damaged ({why}): run `{refit(path)}` again") from error
     if fit is not None and (table.schema.metadata or {}).get(FIT_KEY) != fit.encode():
         raise HeadlightError(
             f"{path} is not of the fit in run.json: saving was interrupted; "
-            f"run `headlight fit {path.parent}` again"
+            f"run `{refit(path)}` again"
         )
     return table

@@ -10,9 +10,8 @@ import numpy as np
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Stages
-from headlight.runs.files import write_json, write_table
+from headlight.runs.fits import save_fit
 from headlight.runs.map import image_map, map_points
-from headlight.runs.model import save_model
 from headlight.runs.run import Run, load_run, locked
 from headlight.runs.tables import assignments_table, clusters_table
 
@@ -42,9 +41,10 @@ def fit_run(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
+    discard_edits: bool = False,
     stages: Stages | None = None,
 ) -> Run:
-    """Trains a head on the features of ``run`` and replaces the clusters it had.
+    """Trains a head on the features of ``run`` and makes the result the current fit.
 
     Arguments:
         run: holds the features.
@@ -52,6 +52,7 @@ def fit_run(
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of everything random in training.
         device: where to train.
+        discard_edits: never continue the edits of an equal fit.
         stages: called with ``fit`` and ``map``; returns what each reports progress to.
 
     Returns:
@@ -89,12 +90,10 @@ def fit_run(
             paths, probabilities, scp.outlier_scores_, scp.near_duplicates_, xy
         )
         clusters = clusters_table(assignments, features, scp.cluster_quality_)
-        fit = save_model(run.path / "model.safetensors", scp)
-        write_table(run.path / "assignments.parquet", assignments, fit)
-        write_table(run.path / "clusters.parquet", clusters, fit)
         confidence = float(assignments["confidence"].to_numpy().mean())
-        info = load_run(run.path).info
-        info["fit"] = {"id": fit, "images": len(features), "loss": float(scp.loss_), **settings}
+        current = load_run(run.path)
+        info = dict(current.info)
+        info["fit"] = {"id": "", "images": len(features), "loss": float(scp.loss_), **settings}
         info["fit"]["n_clusters"] = scp.n_clusters_
         if blocks:
             names = part_names(store.settings.encoder)
@@ -113,7 +112,7 @@ def fit_run(
             "mean_confidence": round(confidence, 4),
             "graph_information": round(information, 4),
         }
-        write_json(run.path / "run.json", info)  # last: from here on the new fit counts
+        save_fit(current, info, scp, assignments, clusters, discard_edits=discard_edits)
     return load_run(run.path)
 
 

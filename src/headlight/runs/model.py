@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headlight.errors import HeadlightError
-from headlight.runs.files import atomic
+from headlight.runs.files import atomic, refit
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
 
 
-def save_model(path: Path, scp: SCP) -> str:
+def save_model(path: Path, scp: SCP, rows: bytes = b"") -> str:
     """Writes everything needed to predict, atomically.
+
+    Arguments:
+        path: the file.
+        scp: fitted.
+        rows: tells fits apart whose models are equal, but not their images.
 
     Returns:
         The fit's id: a hash of what was written, so that equal fits have equal ids.
@@ -27,7 +32,7 @@ def save_model(path: Path, scp: SCP) -> str:
     tensors, metadata = scp.state()
     tensors = {name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}
     text = json.dumps(metadata, sort_keys=True)
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(text.encode() + rows)
     for name, value in tensors.items():
         digest.update(name.encode() + value.tobytes())
     fit = digest.hexdigest()[:16]
@@ -54,10 +59,10 @@ def load_model(path: Path, fit: str) -> SCP:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         saved, state = header["fit"], header["state"]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise HeadlightError(f"{path} is missing or damaged: fit the run again") from error
+        raise HeadlightError(f"{path} is missing or damaged: run `{refit(path)}` again") from error
     if saved != fit:
         raise HeadlightError(
             f"{path} is not of the fit in run.json: saving was interrupted; "
-            f"run `headlight fit {path.parent}` again"
+            f"run `{refit(path)}` again"
         )
     return SCP.from_state(tensors, state)

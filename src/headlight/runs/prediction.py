@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from headlight.encoders import load_fusion
+from headlight.encoders import load_fusion, part_names
 from headlight.engines import engine_name, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
@@ -45,6 +45,8 @@ def predict_run(
     out: Path,
     device: str = "auto",
     progress: Progress | None = None,
+    *,
+    encoder: str | None = None,
 ) -> tuple[int, int]:
     """Assigns the images of ``source`` to the clusters of ``run``; memory is bounded by the batch.
 
@@ -56,6 +58,7 @@ def predict_run(
             path and the error.
         device: where the encoder runs.
         progress: told the number of images done and their total.
+        encoder: the run's own; required only if it is ``torch:``, which imports code.
 
     Returns:
         Images assigned, and images that could not be used.
@@ -75,6 +78,7 @@ def predict_run(
             f"the features of {run.path} were made elsewhere, so new images can't be embedded "
             f"here: use load_run({str(run.path)!r}).model.predict(features) in Python"
         )
+    refuse_code(run, encoder)
     encoders = load_fusion(run.info["encoder"]["encoder"])
     if encoders.weights_hash != run.info["encoder"]["weights"]:
         raise HeadlightError(
@@ -107,6 +111,19 @@ def predict_run(
             if progress:
                 progress(good + bad, source.count)
     return good, bad
+
+
+def refuse_code(run: Run, encoder: str | None = None) -> None:
+    """Keeps a run folder, perhaps a stranger's, from having code imported.
+
+    Raises:
+        HeadlightError: its encoder imports code, and the user has not named the same ``encoder``.
+    """
+    own = run.info["encoder"]["encoder"]
+    if encoder != own and any(part.strip().startswith("torch:") for part in part_names(own)):
+        raise HeadlightError(
+            f"the encoder of {run.path}, {own}, imports code: add --encoder {own} if you trust it"
+        )
 
 
 def _writer(out: Path, temporary: Path) -> pq.ParquetWriter | pyarrow.csv.CSVWriter:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from headlight.errors import HeadlightError
-from headlight.runs.files import read_table
+from headlight.runs.files import FITS, read_table
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headlight.images import ImageSource
 
 FORMAT = 1
+FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
 class Run:
@@ -56,12 +57,12 @@ class Run:
     @cached_property
     def assignments(self) -> pa.Table:
         """One row an image; columns as in `headlight.runs.tables.assignments_table`."""
-        return read_table(self.path / "assignments.parquet", self._fit_id)
+        return read_table(self.file("assignments.parquet"), self._fit_id)
 
     @cached_property
     def clusters(self) -> pa.Table:
         """One row a cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
-        return read_table(self.path / "clusters.parquet", self._fit_id)
+        return read_table(self.file("clusters.parquet"), self._fit_id)
 
     @cached_property
     def quarantine(self) -> pa.Table:
@@ -73,7 +74,7 @@ class Run:
         """The fitted estimator."""
         from headlight.runs.model import load_model
 
-        return load_model(self.path / "model.safetensors", self._fit_id)
+        return load_model(self.file("model.safetensors"), self._fit_id)
 
     @cached_property
     def source(self) -> ImageSource:
@@ -94,6 +95,11 @@ class Run:
         from headlight.features import FeatureStore
 
         return FeatureStore.open(self.path / "features.lance")
+
+    def file(self, name: str) -> Path:
+        """Where the file ``name`` of the current fit is; at the top in a run without ``fits``."""
+        fit = self.path / FITS / self._fit_id
+        return (fit if fit.is_dir() else self.path) / name
 
     @property
     def _fit_id(self) -> str:

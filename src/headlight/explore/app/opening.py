@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,10 @@ def _without_clusters(run: Run) -> Run | None:
 
 
 def _paths(run: Run) -> pa.Array:
-    if (run.path / "assignments.parquet").exists():
-        try:
-            return read_table(run.path / "assignments.parquet")["path"].combine_chunks()
-        except HeadlightError:
-            pass
+    places = [run.file("assignments.parquet")] if run.fitted else []
+    for place in [*places, run.path / "assignments.parquet"]:
+        with suppress(HeadlightError, KeyError):
+            return read_table(place)["path"].combine_chunks()
     import lance
 
     table = lance.dataset(run.features.path).to_table(columns=["path"])

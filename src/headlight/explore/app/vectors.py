@@ -111,7 +111,7 @@ def _projected(run: Run) -> np.ndarray:
     n = len(run.assignments)
     try:
         # Read as plain arrays: to open the model itself would load PyTorch first.
-        tensors = load_file(run.path / "model.safetensors")
+        tensors = load_file(run.file("model.safetensors"))
         mean, axes = tensors["projection.mean"], tensors["projection.components"]
     except (OSError, SafetensorError, KeyError):
         features = plain_features(run)

@@ -57,7 +57,7 @@ def tree_of(run: Run) -> Tree | None:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(run.path / "model.safetensors", framework="numpy") as file:
+        with safe_open(run.file("model.safetensors"), framework="numpy") as file:
             merges = file.get_tensor("clusters_hierarchy")
     except (OSError, SafetensorError, HeadlightError):
         return None

@@ -1,0 +1,76 @@
+"""Edits that a new fit would leave behind: refused, unless their author agrees."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from headlight.errors import HeadlightError
+from headlight.review.log import EditLog
+from headlight.runs.run import Run
+
+WORDS = {
+    "rename": ("name", "names"),
+    "move": ("move", "moves"),
+    "merge": ("merge", "merges"),
+    "split": ("split", "splits"),
+    "assign": ("refit", "refits"),
+    "outlier": ("outlier mark", "outlier marks"),
+    "done": ("done mark", "done marks"),
+}
+
+
+def edits_in_words(run: Run) -> str:
+    """The edits in force, such as ``3 names, 1 merge``; empty if there are none.
+
+    Reads the log only, as a run with damaged tables must be fitted again, too.
+
+    Raises:
+        HeadlightError: the log is damaged.
+    """
+    if not run.fitted:
+        return ""
+    applied: list[str] = []
+    undone: list[str] = []
+    for _, edit in EditLog(run.path, run.info["fit"]["id"]).read():
+        kind = edit["edit"]
+        if kind not in ("undo", "redo"):
+            applied.append(kind)
+            undone.clear()
+            continue
+        source, target = (applied, undone) if kind == "undo" else (undone, applied)
+        if source:
+            target.append(source.pop())
+    counts = Counter(applied)
+    order = [*(kind for kind in WORDS if kind in counts), *(counts.keys() - WORDS.keys())]
+    other = ("other edit", "other edits")
+    return ", ".join(
+        f"{counts[kind]:,} {WORDS.get(kind, other)[counts[kind] != 1]}" for kind in order
+    )
+
+
+def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:
+    """Keeps a new fit from replacing one that has edits.
+
+    Arguments:
+        run: about to be fitted again.
+        discard_edits: the user agrees.
+
+    Returns:
+        Whether there are edits.
+
+    Raises:
+        HeadlightError: there are edits, and the user has not agreed; or the log is damaged.
+    """
+    try:
+        edits = edits_in_words(run)
+    except HeadlightError:
+        if discard_edits:
+            return True
+        raise
+    if edits and not discard_edits:
+        raise HeadlightError(
+            f"{run.path} has edits ({edits}) that a new fit would not have: choose another -o to "
+            "leave the run as it is, or add --discard-edits; the fit and its edits then remain "
+            "in the run and can be restored"
+        )
+    return bool(edits)

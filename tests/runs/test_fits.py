@@ -1,0 +1,242 @@
+"""Fits of a run beside each other: saving, restoring, and what a run may not do to its reader."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headlight import cluster
+from headlight.errors import HeadlightError
+from headlight.export.onnx_encoder import Unexportable, encoder_of
+from headlight.review import refuse_discarding
+from headlight.review.discarding import edits_in_words
+from headlight.review.log import EditLog, mark_done, merge, move, rename
+from headlight.review.review import review
+from headlight.runs import Run, fit_run, load_run, predict_run, restore_fit
+from headlight.runs.files import FITS
+from headlight.runs.fits import save_fit
+from headlight.runs.run import FIT_FILES
+from tests.conftest import contents, draw
+
+
+def edited(path: Path) -> Run:
+    run = load_run(path)
+    now = review(run)
+    now.edit(rename(0, "discs"))
+    now.edit(rename(1, "stripes"))
+    now.edit(move({1: np.array([0, 3])}))
+    now.edit(merge([1, 2], 1))
+    now.edit(mark_done(0, True))
+    return run
+
+
+def state(run: Run) -> tuple[object, ...]:
+    now = review(run)
+    return now.names, now.labels.tolist(), now.done, now.clusters().to_pylist()
+
+
+@contextmanager
+def failing_at(step: int) -> Iterator[list[int]]:
+    """The move of a file to its place that is number ``step`` fails, as on a full disk."""
+    moves: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("replace", "rename"):
+            original = getattr(Path, name)
+
+            def attempt(self: Path, target: Path, original: object = original) -> Path:
+                moves.append(len(moves))
+                if moves[-1] == step:
+                    raise OSError(28, "No space left on device")
+                return original(self, target)  # type: ignore[operator]
+
+            patch.setattr(Path, name, attempt)
+        yield moves
+
+
+def test_a_fit_whose_saving_fails_anywhere_leaves_a_readable_one(
+    fitted_copy: Path, tmp_path: Path
+) -> None:
+    former = load_run(fitted_copy)
+    tables = {former.info["fit"]["id"]: former.assignments}
+    saved: list[tuple[object, ...]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headlight.runs.fitting.save_fit", lambda *args, **_: saved.append(args))
+        fit_run(former, 2, device="cpu")
+    (_, info, *parts) = saved[0]
+
+    def save(path: Path) -> Run:
+        save_fit(load_run(path), copy.deepcopy(info), *parts, discard_edits=False)  # type: ignore[arg-type]
+        return load_run(path)
+
+    whole = save(shutil.copytree(fitted_copy, tmp_path / "whole"))
+    tables[whole.info["fit"]["id"]] = whole.assignments
+    current, step = [], 0
+    while True:
+        path = Path(shutil.copytree(fitted_copy, tmp_path / str(step)))
+        try:
+            with failing_at(step) as moves:
+                save(path)
+        except OSError:
+            pass
+        run = load_run(path)
+        current.append(run.info["fit"]["id"])
+        assert run.assignments.equals(tables[current[-1]])
+        assert len(run.clusters) == run.model.n_clusters_ == run.info["fit"]["n_clusters"]
+        if len(moves) <= step:
+            break
+        step += 1
+    assert step >= 8
+    first_new = current.index(whole.info["fit"]["id"])
+    assert 0 < first_new < step  # failures on both sides of the change
+    assert set(current[:first_new]) == {former.info["fit"]["id"]}
+    assert set(current[first_new:]) == {whole.info["fit"]["id"]}
+
+
+def test_leftovers_of_a_kill_are_deleted_by_the_next_fit(fitted_copy: Path) -> None:
+    (fitted_copy / FITS / ".new-killed").mkdir()
+    (fitted_copy / ".run.json.abcd1234").write_text("half")
+    (fitted_copy / ".mine").write_text("precious")
+    fit_run(load_run(fitted_copy), 3, device="cpu")
+    hidden = {p.name for p in fitted_copy.rglob(".*") if "lock" not in p.name}
+    assert hidden == {".mine"}
+
+
+def test_edits_discarded_and_restored_are_as_they_were(fitted_copy: Path) -> None:
+    run = edited(fitted_copy)
+    before, first = state(run), run.info["fit"]["id"]
+    assert refuse_discarding(run, discard_edits=True)
+    second = fit_run(run, 3, device="cpu", discard_edits=True)
+    assert second.assignments["cluster"].equals(run.assignments["cluster"])
+    assert second.info["fit"]["former"] == first
+    assert review(second).n_edits == 0
+    # The same command again, now without edits to discard, must not return to the first fit.
+    assert not refuse_discarding(second, discard_edits=True)
+    again = fit_run(second, 3, device="cpu")
+    assert again.info["fit"]["id"] == second.info["fit"]["id"] != first
+    assert review(again).n_edits == 0
+
+    restored = restore_fit(again, first)
+    assert state(restored) == before
+    assert restored.info["fit"] == run.info["fit"]
+    for name in FIT_FILES:
+        assert (fitted_copy / name).read_bytes() == (fitted_copy / FITS / first / name).read_bytes()
+    third = fit_run(restored, 3, device="cpu", discard_edits=True)
+    assert third.info["fit"]["id"] not in {first, second.info["fit"]["id"]}
+
+
+def test_a_fit_of_an_earlier_version_can_be_restored_too(fitted_copy: Path) -> None:
+    shutil.rmtree(fitted_copy / FITS)
+    run = edited(fitted_copy)
+    before = state(run)
+    other = fit_run(run, 2, device="cpu", discard_edits=True)
+    assert state(restore_fit(other, run.info["fit"]["id"])) == before
+
+
+def test_restoring_what_is_not_there_or_damaged_changes_nothing(fitted_copy: Path) -> None:
+    first = load_run(fitted_copy)
+    run = fit_run(first, 2, device="cpu")
+    first.file("clusters.parquet").write_bytes(b"PAR1garbage")
+    before = contents(fitted_copy)
+    for fit in ("none", "../fits", ""):
+        with pytest.raises(HeadlightError, match=f"has no fit .*{first.info['fit']['id']}"):
+            restore_fit(run, fit)
+    with pytest.raises(HeadlightError, match=r"clusters.parquet is damaged"):
+        restore_fit(run, first.info["fit"]["id"])
+    assert contents(fitted_copy) == before
+
+
+def test_copies_at_the_top_may_be_overwritten(fitted_copy: Path) -> None:
+    run = edited(fitted_copy)
+    before = state(run)
+    for name in FIT_FILES:
+        (fitted_copy / name).write_bytes(b"my own table")
+    assert state(load_run(fitted_copy)) == before
+    assert load_run(fitted_copy).model.n_clusters_ == 3
+
+
+def test_a_changed_byte_in_a_table_is_damage(fitted_copy: Path) -> None:
+    file = load_run(fitted_copy).file("assignments.parquet")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(HeadlightError, match="damaged"):
+        load_run(fitted_copy).assignments  # noqa: B018
+
+
+def test_cluster_with_a_new_photo_refuses_before_it_embeds(
+    fitted: Run, fitted_copy: Path, tmp_path: Path
+) -> None:
+    photos = Path(shutil.copytree(fitted.info["source"]["uri"], tmp_path / "photos"))
+    info = json.loads((fitted_copy / "run.json").read_text())
+    info["source"]["uri"] = str(photos)
+    (fitted_copy / "run.json").write_text(json.dumps(info))
+    edited(fitted_copy)
+    draw("disc", 99).save(photos / "disc" / "new.png")
+    before = contents(fitted_copy)
+    counts = r"\(2 names, 1 move, 1 merge, 1 done mark\).*--discard-edits"
+    with pytest.raises(HeadlightError, match=counts):
+        cluster(photos, 3, out=fitted_copy, views=1, device="cpu", stages=never)
+    assert contents(fitted_copy) == before
+
+
+def never(stage: str) -> None:
+    raise AssertionError(f"{stage} began")
+
+
+def test_edits_taken_back_do_not_count(fitted_copy: Path) -> None:
+    now = review(load_run(fitted_copy))
+    now.edit(rename(0, "a"))
+    now.edit(rename(1, "b"))
+    now.undo()
+    assert edits_in_words(now.run) == "1 name"
+    now.redo()
+    assert edits_in_words(now.run) == "2 names"
+    now.undo()
+    now.undo()
+    assert not refuse_discarding(now.run)
+
+
+def test_a_run_with_damaged_tables_can_be_fitted_and_a_damaged_log_is_no_way_round(
+    fitted_copy: Path,
+) -> None:
+    run = load_run(fitted_copy)
+    run.file("assignments.parquet").write_bytes(b"PAR1garbage")
+    assert not refuse_discarding(run)
+    EditLog(fitted_copy, "x").path.write_text("not JSON\n")
+    with pytest.raises(HeadlightError, match="line 1 of"):
+        refuse_discarding(run)
+    assert refuse_discarding(run, discard_edits=True)
+
+
+@pytest.mark.parametrize("spec", ["torch:trap:network", "lite0+torch:trap:network"])
+def test_code_that_a_run_names_is_not_imported(
+    fitted_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "trap.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    info = json.loads((fitted_copy / "run.json").read_text())
+    info["encoder"]["encoder"] = spec
+    (fitted_copy / "run.json").write_text(json.dumps(info))
+    run, out = load_run(fitted_copy), tmp_path / "p.csv"
+    for given in (None, "lite0", "torch:other:network"):
+        with pytest.raises(HeadlightError, match="imports code: add --encoder"):
+            predict_run(run, run.source, out, "cpu", encoder=given)
+    with pytest.raises(Unexportable, match="imports code"):
+        encoder_of(run)
+    assert not ran.exists()
+    try:
+        with pytest.raises(HeadlightError):  # the module has no such function, but was imported
+            predict_run(run, run.source, out, "cpu", encoder=spec)
+        assert ran.exists()
+    finally:
+        sys.modules.pop("trap", None)
