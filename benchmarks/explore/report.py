@@ -119,7 +119,7 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
     for name, values in zip(("map_x", "map_y"), xy.T, strict=True):
         place = table.schema.get_field_index(name)
         table = table.set_column(place, name, pa.array(values))
-    write_table(given.out / "assignments.parquet", table, run.info["fit"]["id"])
+    write_table(run.file("assignments.parquet"), table, run.info["fit"]["id"])
     return {"seconds": seconds, "cpu": time.process_time(), "peak_gib": _peak()}
 
 
