@@ -100,6 +100,15 @@ def test_prediction_on_new_images_names_the_unusable_ones(
         assert "damaged" in row["error"] or "not an image" in row["error"]
 
 
+def test_predictions_as_csv_run_no_formulas(fitted: Run, tmp_path: Path, photos: Path) -> None:
+    (photos / "=1+1").mkdir()
+    shutil.copy(next(photos.glob("disc/*.png")), photos / "=1+1" / "a.png")
+    for name in ("new.csv", "new.parquet"):
+        predict_run(fitted, open_source(photos), tmp_path / name, device="cpu")
+    assert "'=1+1/a.png" in (tmp_path / "new.csv").read_text("utf-8")
+    assert "=1+1/a.png" in pq.read_table(tmp_path / "new.parquet")["path"].to_pylist()
+
+
 def test_failed_prediction_leaves_the_old_file(fitted: Run, tmp_path: Path, photos: Path) -> None:
     out = tmp_path / "p.parquet"
     out.write_text("precious")

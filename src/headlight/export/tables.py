@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 from headlight.export.destination import ExportReport, new_file
 from headlight.export.result import Result
 from headlight.runs import Run
-
-FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a cell, not show it
+from headlight.runs.files import without_formulas
 
 
 def export_csv(run: Run, dest: Path) -> ExportReport:
@@ -36,10 +35,7 @@ def export_csv(run: Run, dest: Path) -> ExportReport:
     """
     with new_file(run, dest) as temporary:
         table = named_assignments(run)
-        for i, column in enumerate(table.schema):
-            if pa.types.is_string(column.type):
-                table = table.set_column(i, column.name, _harmless(table[i]))
-        pyarrow.csv.write_csv(table, temporary)
+        pyarrow.csv.write_csv(without_formulas(table), temporary)
     return ExportReport(dest, len(table))
 
 
@@ -70,8 +66,3 @@ def named_assignments(run: Run) -> pa.Table:
         of_rows = texts.take(pc.index_in(table[column], numbers))
         table = table.add_column(place, named, of_rows)
     return table
-
-
-def _harmless(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    risky = pc.match_substring_regex(text, FORMULA)
-    return pc.if_else(risky, pc.binary_join_element_wise("'", text, ""), text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headlight.errors import HeadlightError, first_line
@@ -82,4 +83,17 @@ def read_table(path: Path, fit: str | None = None) -> pa.Table:
             f"{path} is not of the fit in run.json: saving was interrupted; "
             f"run `{refit(path)}` again"
         )
+    return table
+
+
+FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a cell, not show it
+
+
+def without_formulas(table: pa.Table) -> pa.Table:
+    """The table for CSV: text that a spreadsheet would compute gets an apostrophe in front."""
+    for i, column in enumerate(table.schema):
+        if pa.types.is_string(column.type):
+            risky = pc.match_substring_regex(table[i], FORMULA)
+            quoted = pc.binary_join_element_wise("'", table[i], "")
+            table = table.set_column(i, column, pc.if_else(risky, quoted, table[i]))
     return table

@@ -18,7 +18,7 @@ from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
 from headlight.runs.embedding import IMPORTED
-from headlight.runs.files import atomic
+from headlight.runs.files import atomic, without_formulas
 from headlight.runs.run import Run
 from headlight.runs.tables import assignment_columns
 
@@ -53,7 +53,8 @@ def predict_run(
     Arguments:
         run: fitted.
         source: the new images.
-        out: file to write, ``.parquet`` or ``.csv``, replaced only when complete. Columns path,
+        out: file to write, ``.parquet``, or ``.csv``, in which text that a spreadsheet would run
+            as a formula gets an apostrophe in front; replaced only when complete. Columns path,
             cluster, confidence, second, margin, error; an image that can't be used has only its
             path and the error.
         device: where the encoder runs.
@@ -105,7 +106,7 @@ def predict_run(
     with atomic(out) as temporary, _writer(out, temporary) as writer:
         while block := list(islice(stream, ROWS)):
             table = _predicted(block, model)
-            writer.write_table(table)
+            writer.write_table(without_formulas(table) if out.suffix == ".csv" else table)
             bad += table["cluster"].null_count
             good += len(table) - table["cluster"].null_count
             if progress:
