@@ -163,7 +163,7 @@ def test_confidence_is_cooled_to_the_share_that_is_right(digits):
     confidence = scp.predict_proba(X).max(axis=1).mean()
     assert scp.temperature_ > 1.5
     assert abs(confidence - score(truth, scp.labels_)["acc"]) < 0.12
-    assert confidence < 0.8  # .97 uncooled
+    assert confidence < 0.9  # .97 uncooled
 
 
 def test_views_of_no_more_than_4000_rows_are_learned_from(make_blobs):
