@@ -30,14 +30,12 @@ class Learned:
     Arguments:
         heads: H of them, in evaluation mode.
         labels: int64 (H, rows), of view 0 by every head.
-        shares: edge shares of each head's labels, float64 (K, K) each.
-        losses: float32 (H,). scores: float32 (H,), `graph_information` of the shares.
+        losses: float32 (H,). scores: float32 (H,), `graph_information` of each head's labels.
         n_steps: training steps done.
     """
 
     heads: Heads
     labels: np.ndarray
-    shares: list[np.ndarray]
     losses: np.ndarray
     scores: np.ndarray
     n_steps: int
@@ -112,4 +110,4 @@ def learn(
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
     shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]
     scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
-    return Learned(heads, labels, shares, losses, scores, n_steps)
+    return Learned(heads, labels, losses, scores, n_steps)
