@@ -379,6 +379,21 @@ def test_undo_selects_again_what_was_moved_away(
     tab.until("document.querySelectorAll('.tile.selected').length === 3")
 
 
+def test_a_click_counts_though_the_page_is_laid_out_meanwhile(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    tab = open_tab(server)
+    tab.tile(1).hover()
+    tab.page.mouse.down()
+    tab.page.set_viewport_size({"width": 1280, "height": 700})  # as when the selection bar appears
+    tab.until("document.querySelector('#grid').clientHeight < 700")
+    tab.page.evaluate(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    tab.page.mouse.up()
+    tab.until("document.querySelectorAll('.tile.selected').length === 1")
+
+
 def test_keys_of_the_selection_do_nothing_without_one(
     server: Server, open_tab: Callable[..., Tab]
 ) -> None:

@@ -115,9 +115,13 @@ function layOut() {
   element.style.setProperty("--side", `${side}px`);
   inner.style.height = `${Math.ceil(rows.length / columns) * (side + GAP) + GAP}px`;
   if (first) element.scrollTop = Math.floor(first / columns) * (side + GAP);
-  for (const tile of tiles.values()) spare.push(tile), tile.remove();
-  tiles.clear();
+  // Each tile stays the one of its place: a click ends only on the element it began on.
+  for (const [place, tile] of tiles) put(tile, place);
   draw();
+}
+
+function put(tile, place) {
+  tile.style.transform = `translate(${GAP + (place % columns) * (side + GAP)}px, ${GAP + Math.floor(place / columns) * (side + GAP)}px)`;
 }
 
 function draw() {
@@ -137,7 +141,7 @@ function draw() {
       tile = spare.pop() ?? newTile();
       tiles.set(place, tile);
       added.push(tile);
-      tile.style.transform = `translate(${GAP + (place % columns) * line}px, ${GAP + Math.floor(place / columns) * line}px)`;
+      put(tile, place);
     }
     fill(tile, place);
   }
