@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 import headlight
 from headlight.images import open_source
 from headlight.pipeline import default_run
-from headlight.runs import predict_run
+from headlight.review.log import rename
+from headlight.review.review import review
+from headlight.runs import embed_run, predict_run
+from headlight.runs.info import SourceInfo
 from tests.conftest import make_photos
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -66,13 +70,27 @@ def test_cluster_leaves_a_run_with_a_report(photos: Path, tmp_path: Path) -> Non
     assert "3 clusters" in repr(run)
 
 
-def test_cluster_again_resumes_and_other_settings_are_refused(photos: Path, tmp_path: Path) -> None:
+def test_cluster_again_resumes_and_other_settings_are_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = {"out": tmp_path / "p.headlight", "views": 0, "device": "cpu"}
     first = headlight.cluster(photos, 3, **settings).assignments
     seen = []
     again = headlight.cluster(photos, 3, **settings, on_embedded=seen.append)
     assert (seen[0].kept, seen[0].added) == (36, 0)
     assert again.assignments.equals(first)
+    review(again).edit(rename(0, "mine"))
+    (photos / "notes.txt").write_text("no image")
+    with monkeypatch.context() as patch:  # nothing has changed: nothing is fitted
+        patch.setattr("headlight.pipeline.fit_run", None)
+        edited = headlight.cluster(photos, 3, **settings)
+    assert review(edited).names[0] == "mine"
+    assert "mine" in (edited.path / "report.html").read_text("utf-8")
+    shutil.copy(photos / "disc" / "00.png", photos / "disc" / "new.png")
+    embed_run(open_source(photos), edited.path, views=0, device="cpu")
+    with pytest.raises(headlight.HeadlightError, match=r"has edits \(1 name\)"):
+        headlight.cluster(photos, 3, **settings)
+    assert review(headlight.load_run(edited.path)).names[0] == "mine"
     with pytest.raises(headlight.HeadlightError, match=r"-k 3, not 4.*headlight fit"):
         headlight.cluster(photos, 4, **settings)
     assert headlight.load_run(settings["out"]).assignments.equals(first)
@@ -83,7 +101,7 @@ def test_a_run_kept_among_the_images_does_not_cluster_itself(tmp_path: Path) -> 
     inside = photos / "result.headlight"
     for _ in range(2):
         run = headlight.cluster(photos, 3, out=inside, views=0, device="cpu")
-        assert run.info["source"] == {"uri": str(photos), "images": 9, "quarantined": 0}
+        assert run.info.source == SourceInfo(uri=str(photos), images=9, quarantined=0)
 
 
 def test_run_is_named_after_its_source(tmp_path: Path) -> None:
@@ -106,14 +124,14 @@ def test_the_papers_recipe_gets_views_of_all_images(photos, tmp_path, recipe, im
     run = headlight.cluster(
         photos, 3, out=tmp_path / "run", encoder="lite0@32", views=1, recipe=recipe
     )
-    assert run.info["encoder"]["view_images"] == images
+    assert run.info.encoder.view_images == images
 
 
 def test_a_run_keeps_the_arithmetic_it_was_asked_for_and_predicts_in_it(
     photos: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     run = headlight.cluster(photos, 3, out=tmp_path / "run", views=0, precision="f32")
-    assert run.info["encoder"]["engine"].endswith("-f32")
-    assert run.info["encoder"]["precision"] == "f32"
+    assert run.info.encoder.engine.endswith("-f32")
+    assert run.info.encoder.precision == "f32"
     predict_run(run, open_source(photos), tmp_path / "new.csv")
     assert not [one for one in recwarn if "rounding differs" in str(one.message)]

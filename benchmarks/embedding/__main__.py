@@ -1,9 +1,9 @@
 """What embedding costs, side by side with other ways to do it.
 
-    python -m benchmarks.embedding [files] [transformer] [views] [memory]
+    python -m benchmarks.embedding [files] [transformer] [views] [memory] [precision]
     python -m benchmarks.embedding --device cuda
 
-Without names all four parts run; with ``--device cuda`` only the one for GPUs. Each replaces its
+Without names all five parts run; with ``--device cuda`` only the one for GPUs. Each replaces its
 section in ``benchmarks/results/embedding.md``.
 """
 
@@ -17,14 +17,14 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.embedding import files, gpu, memory, transformer, views
+from benchmarks.embedding import files, gpu, memory, precision, transformer, views
 from benchmarks.embedding.results import update
 from benchmarks.embedding.turns import load
 from benchmarks.machine import machine
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
-PARTS = ("files", "transformer", "views", "memory")
+PARTS = ("files", "transformer", "views", "memory", "precision")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--folder", type=Path, default=DATA / "caltech101", help="image files")
     parser.add_argument("--parquet", type=Path, default=DATA / "cifar10" / "train.parquet")
-    parser.add_argument("--images", type=int, default=1600, help="on a GPU ten times as many")
+    parser.add_argument(
+        "--images", type=int, help="1,600; ten times as many on a GPU, all for precision"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=memory.SIZES, help="for memory")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu", help="cpu, cuda (all GPUs) or cuda:N")
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         memory.child(options.parquet, options.child)
         return
     asked = options.parts or PARTS if options.device == "cpu" else ["gpu"]
-    n, rounds = options.images, options.rounds
+    n, rounds = options.images or 1600, options.rounds
     measures = {
         "files": (files.TITLE, lambda: files.measure(options.folder, n, rounds)),
         "transformer": (
@@ -57,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         ),
         "views": (views.TITLE, lambda: views.measure(options.folder, max(1, n // 2), rounds)),
         "memory": (memory.TITLE, lambda: memory.measure(options.parquet, tuple(options.sizes))),
+        "precision": (precision.TITLE, lambda: precision.measure(DATA, options.images, rounds)),
         "gpu": (gpu.TITLE, lambda: gpu.measure(options.device, 10 * n, rounds)),
     }
     for part in asked:

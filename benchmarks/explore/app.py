@@ -168,7 +168,7 @@ def _undo(page: Any) -> float:
 
 
 def _wait_for_thumbnails(run: Path) -> None:
-    images = load_run(run).info["source"]["images"]
+    images = load_run(run).info.source.images
     index = run / "thumbnails" / "index-1.bin"
     end = time.monotonic() + 600
     while index.stat().st_size < images * 24 and time.monotonic() < end:
@@ -201,7 +201,7 @@ def main() -> None:
         shutil.copytree(given.run, copy, copy_function=_link_or_copy)
         shutil.rmtree(copy / "thumbnails", ignore_errors=True)
         (copy / "edits.jsonl").unlink(missing_ok=True)
-        images = load_run(copy).info["source"]["images"]
+        images = load_run(copy).info.source.images
         rows = measure(copy, chromium)
     print(f"{images:,} images. {machine()}, load {os.getloadavg()[0]:.1f}\n")
     print("| | measured | wanted |\n| --- | --- | --- |")

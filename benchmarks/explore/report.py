@@ -18,10 +18,15 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from headlight.runs.files import digest
+from headlight.runs.info import EncoderInfo, FitInfo, RunInfo, SourceInfo, write_record
+
+TABLES = ("assignments", "clusters")
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
 
 
@@ -60,7 +65,7 @@ def make(given: argparse.Namespace) -> dict[str, float]:
     from sklearn.cluster import MiniBatchKMeans
 
     from headlight.images import open_source
-    from headlight.runs.files import write_json, write_table
+    from headlight.runs.files import write_table
     from headlight.runs.tables import assignments_table, clusters_table
 
     features = _features(given)
@@ -79,25 +84,43 @@ def make(given: argparse.Namespace) -> dict[str, float]:
         pa.array(paths), chances, outlying, np.full(n, -1), np.zeros((n, 2), np.float32)
     )
     given.out.mkdir(parents=True, exist_ok=True)
-    fit = "0" * 16
-    write_table(given.out / "assignments.parquet", table, fit)
-    write_table(given.out / "clusters.parquet", clusters_table(table, features, _quality()), fit)
+    write_table(given.out / "assignments.parquet", table)
+    write_table(given.out / "clusters.parquet", clusters_table(table, features, _quality()))
     none = pa.table({"path": pa.array([], pa.string()), "error": pa.array([], pa.string())})
     write_table(given.out / "quarantine.parquet", none)
-    encoder = {"encoder": "lite0", "weights": "", "dim": features.shape[1], "views": 0}
-    write_json(
-        given.out / "run.json",
-        {
-            "format": 1,
-            "created": "2026-01-01T00:00:00+00:00",
-            "source": {"uri": source.uri, "images": n, "quarantined": 0},
-            "encoder": encoder | {"engine": "benchmark"},
-            "versions": {},
-            "fit": {"id": fit, "loss": 0.0, "n_clusters": 10, "recipe": "k-means", "seed": 0},
-            "scores": {},
-        },
+    source_info = SourceInfo(uri=source.uri, images=n, quarantined=0)
+    encoder = EncoderInfo(
+        name="lite0",
+        weights="",
+        dim=features.shape[1],
+        views=0,
+        engine="benchmark",
+        device="cpu",
+        precision="auto",
     )
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    info = RunInfo(created=created, source=source_info, encoder=encoder, versions={})
+    _record(given.out, info)
     return {"images": n}
+
+
+def _record(folder: Path, info: RunInfo) -> None:
+    """Writes ``run.json`` for the tables that lie in the folder now."""
+    fit = FitInfo(
+        id="0" * 16,
+        images=info.source.images,
+        loss=0.0,
+        asked=10,
+        recipe="robust",
+        seed=0,
+        device="cpu",
+        n_clusters=10,
+        mean_confidence=0.0,
+        graph_information=0.0,
+        features="0" * 64,
+        files={f"{name}.parquet": digest(folder / f"{name}.parquet") for name in TABLES},
+    )
+    write_record(folder / "run.json", info.model_copy(update={"fit": fit}))
 
 
 def lay_out(given: argparse.Namespace) -> dict[str, float]:
@@ -119,7 +142,8 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
     for name, values in zip(("map_x", "map_y"), xy.T, strict=True):
         place = table.schema.get_field_index(name)
         table = table.set_column(place, name, pa.array(values))
-    write_table(run.file("assignments.parquet"), table, run.info["fit"]["id"])
+    write_table(given.out / "assignments.parquet", table)
+    _record(given.out, run.info)
     return {"seconds": seconds, "cpu": time.process_time(), "peak_gib": _peak()}
 
 

@@ -15,6 +15,7 @@ from headlight.features import EmbedReport, ImageFeatures, Progress, Stages
 from headlight.images import ImageSource, open_source
 from headlight.review import refuse_discarding
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
+from headlight.runs.features import features_digest, in_step
 from headlight.runs.run import load_run
 
 
@@ -118,6 +119,8 @@ def cluster(
 ) -> Run:
     """Clusters images and leaves a run folder with a report. Called again, it resumes.
 
+    Where nothing has changed since the fit, the clusters stay as they are, with their edits.
+
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
         n_clusters: K, at least 2, or ``auto``: as many as the features show.
@@ -149,12 +152,12 @@ def cluster(
     resolve_devices(device)
     if view_images is None:
         view_images = views_used(recipe)
+    again = (path / "run.json").exists() and not discard_edits
     if (path / "run.json").exists():
         former = load_run(path)
         refuse_other_fit(former, n_clusters, recipe, seed)
-        discard_edits = refuse_discarding(former, discard_edits)
-    else:
-        discard_edits = False
+        if discard_edits or not in_step(former, opened):
+            discard_edits = refuse_discarding(former, discard_edits)
     if opened.count:
         check_clusters(n_clusters, opened.count)
 
@@ -171,15 +174,16 @@ def cluster(
     )
     if on_embedded:
         on_embedded(report)
-    run = fit_run(
-        run,
-        n_clusters,
-        recipe=recipe,
-        seed=seed,
-        device=device,
-        discard_edits=discard_edits,
-        stages=stages,
-    )
+    if not (again and run.info.fit and run.info.fit.features == features_digest(run.features)):
+        run = fit_run(
+            run,
+            n_clusters,
+            recipe=recipe,
+            seed=seed,
+            device=device,
+            discard_edits=refuse_discarding(run, discard_edits),
+            stages=stages,
+        )
     from headlight.explore import write_report
 
     write_report(run, progress=stages("report") if stages else None)

@@ -150,8 +150,8 @@ def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | No
             progress=progress,
         )
         paths, stored = run.features.load()
-        spent = run.info["timings"]["embed"]
-        rate = spent["images"] / max(spent["seconds"], 1e-3)
+        spent = run.info.timings["embed"]
+        rate = (spent.images or 0) / max(spent.seconds, 1e-3)
         return _Embedded(paths.to_pylist(), np.asarray(stored.whole), rate)
 
 

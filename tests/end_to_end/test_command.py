@@ -171,7 +171,7 @@ def test_full_disk_is_said_and_nothing_half_written_looks_whole(
     assert not (run / "run.json").exists()
     filler.unlink()
     headlight(*arguments, cwd=tmp_path)
-    assert load_run(run).info["source"]["images"] == 36
+    assert load_run(run).info.source.images == 36
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

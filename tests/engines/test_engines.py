@@ -238,6 +238,7 @@ def test_bfloat16_that_is_too_coarse_gives_way_to_float32(monkeypatch) -> None:
     # Mean colours lie as near to one another as bfloat16 rounds.
     monkeypatch.setattr(probe, "LEAST_NEIGHBOURS", 0.0)
     monkeypatch.setattr(conversion, "_precisions", lambda _: ("bf16", "f32"))
+    monkeypatch.setattr(conversion, "fastest", lambda compiled, _: next(iter(compiled)))
     asked = []
     real = conversion._compile
     monkeypatch.setattr(
@@ -247,7 +248,28 @@ def test_bfloat16_that_is_too_coarse_gives_way_to_float32(monkeypatch) -> None:
     monkeypatch.setattr(probe, "LEAST_COSINE", 1.1)
     for _ in range(2):  # the second time by the verdict on disk
         assert OpenVINOEngine(encoder_of(Affine(), name="fine")).name == "openvino-f32"
-    assert asked == ["bf16", "bf16", "f32", "f32"]
+    assert asked == ["bf16", "f32", "bf16", "f32", "f32"]
+
+
+def test_bfloat16_is_taken_only_where_it_is_faster(monkeypatch) -> None:
+    images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
+    took = {"bf16": 2.0, "f32": 1.0}
+    now = 0.0
+
+    def encoded(model, _):
+        nonlocal now
+        now += took[model]
+        yield from images
+
+    monkeypatch.setattr(conversion, "encoded", encoded)
+    monkeypatch.setattr(conversion.time, "perf_counter", lambda: now)
+    models = {"bf16": "bf16", "f32": "f32"}
+    assert conversion.fastest(models, images) == "f32"
+    took["bf16"] = 0.95  # as fast, so the exact one
+    assert conversion.fastest(models, images) == "f32"
+    took["bf16"] = 0.5
+    assert conversion.fastest(models, images) == "bf16"
+    assert conversion.fastest({"bf16": "bf16"}, images) == "bf16"
 
 
 def model_of(network: torch.nn.Module) -> ov.Model:
@@ -301,6 +323,7 @@ def test_a_precision_that_is_asked_for_is_used_or_refused(monkeypatch) -> None:
     # Mean colours lie as near to one another as bfloat16 rounds.
     monkeypatch.setattr(probe, "LEAST_NEIGHBOURS", 0.0)
     monkeypatch.setattr(conversion, "_precisions", lambda _: ("bf16", "f32"))
+    monkeypatch.setattr(conversion, "fastest", lambda compiled, _: next(iter(compiled)))
     for _ in range(2):  # the second time by the verdicts on disk
         assert make_engine(encoder, "cpu", "f32").name == "openvino-f32"
         assert make_engine(encoder, "cpu").name == "openvino-bf16"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from headlight.runs import Run, load_run
-from headlight.runs.files import FITS, write_json, write_table
+from headlight.runs.files import FITS, digest, write_table
+from headlight.runs.info import EncoderInfo, FitInfo, RunInfo, SourceInfo, Timing, write_record
 from headlight.runs.tables import PROTOTYPES
 
 FIT = "0123456789abcdef"
@@ -21,7 +23,7 @@ def handmade_run(
     source: Path | str,
     clusters: Mapping[str, Sequence[str]],
     quarantine: Sequence[tuple[str, str]] = (),
-    scores: Mapping[str, float] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Run:
     """A run whose clusters are given: name → paths of its images."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ def handmade_run(
     arrays = [pa.array(c, t) for c, t in zip(columns, kinds.values(), strict=True)]
     place = folder / FITS / FIT
     place.mkdir(parents=True, exist_ok=True)
-    write_table(place / "assignments.parquet", pa.table(arrays, names=list(kinds)), FIT)
+    write_table(place / "assignments.parquet", pa.table(arrays, names=list(kinds)))
     schema = pa.schema(
         [
             ("cluster", pa.int32()),
@@ -68,40 +70,57 @@ def handmade_run(
             ("nearest", pa.list_(pa.int32())),
         ]
     )
-    write_table(place / "clusters.parquet", pa.Table.from_pylist(table, schema=schema), FIT)
+    write_table(place / "clusters.parquet", pa.Table.from_pylist(table, schema=schema))
     shutil.copytree(place, folder, dirs_exist_ok=True)  # as a fit leaves copies at the top
     bad = {"path": [p for p, _ in quarantine], "error": [e for _, e in quarantine]}
     schema = pa.schema([("path", pa.string()), ("error", pa.string())])
     write_table(folder / "quarantine.parquet", pa.table(bad, schema=schema))
+    if labels:
+        known = {"path": list(labels), "label": list(labels.values())}
+        write_table(folder / "labels.parquet", pa.table(known))
     uri = source if isinstance(source, str) else str(source.resolve())
-    info = {
-        "format": 1,
-        "created": "2026-01-02T03:04:05+00:00",
-        "source": {"uri": uri, "images": len(rows), "quarantined": len(quarantine)},
-        "encoder": {
-            "source": uri,
-            "encoder": "lite0",
-            "weights": "ab" * 32,
-            "dim": 1280,
-            "views": 2,
-            "engine": "openvino-bf16",
-            "device": "auto",
-            "view_images": 4000,
-            "format": 1,
+    info = RunInfo(
+        created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        source=SourceInfo(uri=uri, images=len(rows), quarantined=len(quarantine)),
+        encoder=EncoderInfo(
+            name="lite0",
+            weights="ab" * 32,
+            dim=1280,
+            views=2,
+            view_images=4000,
+            engine="openvino-bf16",
+            device="auto",
+            precision="auto",
+        ),
+        versions={"headlight-images": "0.1.0", "torch": "2.9.0"},
+        timings={
+            "embed": Timing(images=len(rows), seconds=0.5),
+            "fit": Timing(seconds=131.0),
         },
-        "versions": {"headlight-images": "0.1.0", "torch": "2.9.0"},
-        "timings": {"embed": {"images": len(rows), "seconds": 0.5}, "fit": {"seconds": 131.0}},
-        "fit": {
-            "id": FIT,
-            "images": len(rows),
-            "loss": -1.5,
-            "n_clusters": len(clusters),
-            "asked": len(clusters),
-            "recipe": "robust",
-            "seed": 7,
-            "device": "auto",
-        },
-        "scores": {"mean_confidence": 0.6, **(scores or {})},
-    }
-    write_json(folder / "run.json", info)
+        fit=FitInfo(
+            id=FIT,
+            images=len(rows),
+            loss=-1.5,
+            asked=len(clusters),
+            recipe="robust",
+            seed=7,
+            device="auto",
+            n_clusters=len(clusters),
+            mean_confidence=0.6,
+            graph_information=1.0,
+            features="0" * 64,
+            files={file.name: digest(file) for file in place.glob("*.parquet")},
+        ),
+    )
+    write_record(folder / "run.json", info)
     return load_run(folder)
+
+
+def replace_assignments(run: Run, table: pa.Table) -> Run:
+    """The run with another table of its images."""
+    file = run.file("assignments.parquet")
+    write_table(file, table)
+    files = run.fit.files | {file.name: digest(file)}
+    fit = run.fit.model_copy(update={"files": files})
+    write_record(run.path / "run.json", run.info.model_copy(update={"fit": fit}))
+    return load_run(run.path)

@@ -20,7 +20,7 @@ from headlight.explore.app import explore
 from headlight.review.log import FILE, move
 from headlight.review.review import review
 from headlight.runs import load_run
-from tests.conftest import draw
+from tests.conftest import draw, rewrite_info
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server
 
@@ -257,19 +257,21 @@ def test_damaged_thumbnails_are_made_again(tmp_path: Path) -> None:
 
 
 def broken(run: Path, how: str) -> None:
-    info = json.loads((run / "run.json").read_text())
     if how == "another version":
-        (run / "run.json").write_text(json.dumps(info | {"format": 99}))
+        rewrite_info(run, lambda info: info.update(format=99))
     elif how == "damaged run.json":
         (run / "run.json").write_text("{")
+    elif how == "changed run.json":
+        text = (run / "run.json").read_text()
+        (run / "run.json").write_text(text.replace('"seed": 7', '"seed": 8'))
     elif how == "not fitted":
-        del info["fit"]
-        (run / "run.json").write_text(json.dumps(info))
+        rewrite_info(run, lambda info: info.pop("fit"))
     elif how == "no clusters":
-        load_run(run).file("clusters.parquet").unlink()
+        for file in run.rglob("clusters.parquet"):
+            file.unlink()
     elif how == "of another fit":
-        info["fit"]["id"] = "f" * 16
-        (run / "run.json").write_text(json.dumps(info))
+        for file in run.rglob("clusters.parquet"):
+            shutil.copy(file.with_name("assignments.parquet"), file)
     elif how == "damaged edits":
         (run / FILE).write_text("not JSON\n")
 
@@ -279,9 +281,10 @@ def broken(run: Path, how: str) -> None:
     [
         ("another version", "format 99", 0, 0),
         ("damaged run.json", "is damaged", 0, 0),
+        ("changed run.json", "not as headlight wrote it", 0, 0),
         ("not fitted", "no clusters yet", 12, 1),
         ("no clusters", "clusters.parquet is missing", 12, 1),
-        ("of another fit", "not of the fit", 12, 1),
+        ("of another fit", "clusters.parquet is damaged", 12, 1),
         ("damaged edits", "line 1 of", 12, 2),
     ],
 )

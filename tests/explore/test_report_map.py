@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,9 @@ from PIL import Image
 from headlight.explore import write_report
 from headlight.explore.palette import palette
 from headlight.runs import Run, load_run
-from headlight.runs.files import write_json, write_table
+from tests.conftest import rewrite_info
 from tests.explore.conftest import Opened, drawn
-from tests.explore.handmade import FIT, handmade_run
+from tests.explore.handmade import handmade_run, replace_assignments
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 170, 60), "blue": (40, 60, 220)}
 
@@ -28,8 +27,7 @@ def place(run: Run, xy: np.ndarray) -> Run:
     table = run.assignments
     for name, values in zip(("map_x", "map_y"), xy.T.astype(np.float32), strict=True):
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
-    write_table(run.file("assignments.parquet"), table, FIT)
-    return load_run(run.path)
+    return replace_assignments(run, table)
 
 
 @pytest.fixture(scope="module")
@@ -282,9 +280,7 @@ def test_points_of_images_that_have_gone_still_have_their_names(
     coloured: Run, tmp_path: Path, open_report: Callable[..., Opened]
 ) -> None:
     folder = Path(shutil.copytree(coloured.path, tmp_path / "run"))
-    info = json.loads((folder / "run.json").read_text("utf-8"))
-    info["source"]["uri"] = str(tmp_path / "moved")
-    write_json(folder / "run.json", info)
+    rewrite_info(folder, lambda info: info["source"].update(uri=str(tmp_path / "moved")))
     seen = open_report(write_report(load_run(folder)))
     ready(seen.page)
     assert seen.complaints == []

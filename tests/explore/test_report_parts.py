@@ -26,12 +26,13 @@ from headlight.explore.report.duplicates import near_duplicates
 from headlight.explore.report.relations import TREE_WIDTH, curve_of, draw_tree, tree_of
 from headlight.explore.report.sprite_sheet import BYTES, CELLS, SMALLEST, Sheet
 from headlight.explore.thumbnails import Thumbnail, make_thumbnails, shrunk
+from headlight.export.json_file import export_json
 from headlight.images import open_source
+from headlight.review import evaluate
 from headlight.review.log import merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, embed_run, evaluate, fit_run, load_run
-from headlight.runs.files import write_json
-from tests.conftest import draw, make_photos
+from headlight.runs import Run, embed_run, fit_run, load_run
+from tests.conftest import draw, make_photos, rewrite_info
 from tests.explore.conftest import Opened
 from tests.explore.handmade import handmade_run
 from tests.explore.test_report import save
@@ -76,14 +77,18 @@ def test_the_headline_of_an_edited_report_is_of_the_edited_clusters_or_says_that
     assert headline(fitted_copy)["clusters"][0] == "1"  # an emptied one counts nowhere
 
 
-def test_scores_known_from_before_the_edits_are_marked_so(tmp_path: Path) -> None:
-    photos = save(tmp_path / "photos", "1.jpg", "2.jpg")
-    run = handmade_run(
-        tmp_path / "run", tmp_path / "photos", {"a": photos, "b": []}, scores={"acc": 0.9}
-    )
-    assert headline(run.path)["ACC"] == ("90.0%", "against known labels")
-    review(run).edit(rename(0, "named"))
-    assert headline(run.path)["ACC"] == ("90.0%", "as fitted, before edits")
+def test_scores_are_of_the_clusters_as_edited(fitted_copy: Path) -> None:
+    assert "ACC" not in headline(fitted_copy)
+    evaluate(fitted_copy, "folder")
+    assert headline(fitted_copy)["ACC"] == ("100.0%", "against known labels")
+    review(load_run(fitted_copy)).edit(merge([0, 1], 0))
+    assert headline(fitted_copy)["ACC"] == ("66.7%", "against known labels")
+    result = evaluate(fitted_copy, "folder")
+    assert (round(result["acc"], 3), result["edits"]) == (0.667, 1)
+    assert "ACC 0.667" in load_run(fitted_copy)._repr_html_()
+    file = export_json(load_run(fitted_copy), fitted_copy.parent / "x.json").path
+    shown = json.loads(file.read_text())
+    assert round(shown["scores"]["acc"], 3) == 0.667
 
 
 def test_the_time_is_that_of_all_embedding_not_of_the_last_few_images(tmp_path: Path) -> None:
@@ -111,8 +116,8 @@ def test_the_command_in_the_report_makes_the_same_clusters(
         assert done.exit_code == 0, done.output
     second = load_run("NEW_RUN")
     assert second.assignments.equals(first.assignments)
-    assert second.info["encoder"] == first.info["encoder"]
-    assert second.info["fit"] == first.info["fit"]
+    assert second.info.encoder == first.info.encoder
+    assert second.fit == first.fit
 
 
 def test_labels_give_a_matrix_that_follows_edits(
@@ -138,7 +143,7 @@ def test_damaged_labels_cost_the_matrix_and_not_the_report(fitted_copy: Path) ->
     (fitted_copy / "labels.parquet").write_bytes(b"PAR1")
     contents = contents_of(load_run(fitted_copy))
     assert contents.truth is None
-    assert "ACC" in [figure.label for figure in contents.figures]  # as run.json has it
+    assert "ACC" not in [figure.label for figure in contents.figures]
 
 
 def test_the_largest_mistakes_come_first_and_say_whose_cluster_it_is() -> None:
@@ -193,16 +198,16 @@ def test_a_run_without_its_model_has_no_tree_and_still_a_report(fitted_copy: Pat
 
 
 def test_the_curve_is_shown_for_an_automatic_number_only(fitted_copy: Path) -> None:
-    fit = {"asked": "auto", "n_clusters": 3, "n_clusters_range": [2, 5]}
-    curve = curve_of(fit | {"n_clusters_curve": [1.0, 0.99, 0.95, 0.9, 0.89, 0.8]})
+    given = load_run(fitted_copy).fit
+    found = {"asked": "auto", "n_clusters_range": (2, 5)}
+    found["n_clusters_curve"] = (1.0, 0.99, 0.95, 0.9, 0.89, 0.8)
+    curve = curve_of(given.model_copy(update=found))
     assert curve
     assert curve.x_low < curve.x_chosen < curve.x_high
     assert 200 * 2 < curve.x_chosen < 200 * 3  # between the third value and the fourth
     assert len(curve.line.split()) == curve.count == 6
-    assert curve_of(fit | {"asked": 3}) is None
-    info = json.loads((fitted_copy / "run.json").read_text("utf-8"))
-    info["fit"] |= fit | {"n_clusters_curve": [1.0, 0.99, 0.95, 0.9]}
-    write_json(fitted_copy / "run.json", info)
+    assert curve_of(given) is None
+    rewrite_info(fitted_copy, lambda info: info["fit"].update(found))
     assert "3 found, 2 to 5 likely" in write_report(load_run(fitted_copy)).read_text("utf-8")
     review(load_run(fitted_copy)).edit(rename(0, "named"))
     text = write_report(load_run(fitted_copy)).read_text("utf-8")

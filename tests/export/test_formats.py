@@ -159,7 +159,7 @@ def test_options_left_out_and_progress_suit_every_format(edited: Run, tmp_path: 
 
 
 def test_a_run_without_clusters_is_refused(edited: Run, tmp_path: Path) -> None:
-    del edited.info["fit"]
+    edited.info = edited.info.model_copy(update={"fit": None})
     for kind in EXPORTS:
         with pytest.raises(HeadlightError, match="no clusters yet"):
             export_run(edited, kind, tmp_path / "out")

@@ -20,7 +20,7 @@ def test_json_says_what_the_review_says(edited: Run, tmp_path: Path) -> None:
     assert report.exported == 11
     read = json.loads(report.path.read_text("utf-8"), parse_constant=refuse)
     assert (read["format"], read["version"], read["edits"]) == ("headlight-export", 1, 4)
-    assert read["run"]["fit"] == edited.info["fit"]
+    assert read["run"]["fit"] == edited.info.plain()["fit"]
     made = review(edited)
     assert read["clusters"] == made.clusters().to_pylist()
     assert [image["path"] for image in read["images"]] == edited.assignments["path"].to_pylist()

@@ -27,6 +27,7 @@ from headlight.review.log import mark_outliers, merge, move, rename
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
+from tests.conftest import rewrite_info
 
 pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -38,7 +39,7 @@ def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:
 
 
 def plain_views(run: Run) -> np.ndarray:
-    (encoder,) = load_fusion(run.info["encoder"]["encoder"]).parts
+    (encoder,) = load_fusion(run.info.encoder.name).parts
     limit = DecodeLimits().file_bytes
     images = [run.source.read(p, limit) for p in run.assignments["path"].to_pylist()]
     return np.stack([encoder.plain_view(decode(data, encoder.min_side)) for data in images])
@@ -83,7 +84,7 @@ def test_the_six_lines_of_the_card_label_a_photo(
     names = fitted.clusters["name"].to_pylist()
     rows = fitted.assignments.to_pylist()
     for row in (rows[0], rows[15], rows[30]):
-        shutil.copy(open_source(fitted.info["source"]["uri"]).file(row["path"]), "photo.jpg")
+        shutil.copy(open_source(fitted.info.source.uri).file(row["path"]), "photo.jpg")
         exec(code, {})
         assert capsys.readouterr().out.strip() == names[row["cluster"]]
 
@@ -100,14 +101,14 @@ def test_the_files_say_what_they_are(fitted: Run, exported: Path) -> None:
     for name in ("head.onnx", "model.onnx"):
         model = onnx.load(exported / name)
         said = {prop.key: prop.value for prop in model.metadata_props}
-        assert said["headlight.fit"] == fitted.info["fit"]["id"]
+        assert said["headlight.fit"] == fitted.fit.id
         assert json.loads(said["headlight.clusters"])["0"] == "cluster-0"
     assert "uint8 (n, 224, 224, 3), upright RGB" in said["headlight.input"]
     read = json.loads((exported / "clusters.json").read_text("utf-8"))
     assert [row["column"] for row in read["clusters"]] == [0, 1, 2]
     assert (read["image"]["size"], read["image"]["crop"]) == (224, 0.875)
     card = (exported / "README.md").read_text("utf-8")
-    for part in ("## Use", "## Limits", "## Licence", fitted.info["encoder"]["weights"]):
+    for part in ("## Use", "## Limits", "## Licence", fitted.info.encoder.weights):
         assert part in card
     assert "36 images" in card
 
@@ -343,10 +344,12 @@ def test_other_weights_than_the_runs_are_never_put_in_front(fitted_copy: Path) -
 
     run = load_run(fitted_copy)
     assert encoder_of(run).name == "lite0"
-    run.info["encoder"]["weights"] = "00"
+    rewrite_info(fitted_copy, lambda info: info["encoder"].update(weights="00"))
+    run = load_run(fitted_copy)
     with pytest.raises(Unexportable, match="not those of the run"):
         encoder_of(run)
-    run.info["encoder"]["encoder"] = "lite0+lite0@160"
+    rewrite_info(fitted_copy, lambda info: info["encoder"].update(name="lite0+lite0@160"))
+    run = load_run(fitted_copy)
     with pytest.raises(Unexportable, match="of several encoders"):
         encoder_of(run)
 

@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
-from headlight.review.log import FILE, EditLog, move, pack_rows, rename, unpack_rows
+from headlight.review import refuse_discarding
+from headlight.review.log import CHECK, FILE, EditLog, move, pack_rows, rename, unpack_rows
 from headlight.review.review import review
 from headlight.runs import load_run
+from tests.conftest import rewrite_info
 from tests.explore.handmade import FIT, handmade_run
 
 
@@ -62,9 +64,10 @@ def test_edits_are_lines_that_anyone_can_read(run: Path) -> None:
 def test_a_torn_last_line_is_ignored_at_every_length_and_then_replaced(run: Path) -> None:
     now = review(load_run(run))
     now.edit(rename(0, "first"))
-    whole = (run / FILE).read_bytes()
+    whole, check = (run / FILE).read_bytes(), (run / CHECK).read_bytes()
     now.edit(rename(1, "second"))
     second = (run / FILE).read_bytes()[len(whole) :]
+    (run / CHECK).write_bytes(check)
     for length in range(len(second)):
         (run / FILE).write_bytes(whole + second[:length])
         found = review(load_run(run))
@@ -80,6 +83,7 @@ def test_a_damaged_line_is_said_with_its_number(run: Path) -> None:
     for name in ("x", "y", "z"):
         now.edit(rename(0, name))
     lines = (run / FILE).read_bytes().splitlines(keepends=True)
+    (run / CHECK).unlink()
     (run / FILE).write_bytes(lines[0] + b'{"fit": 7}\n' + lines[2])
     with pytest.raises(HeadlightError, match=r"line 2 of .*edits\.jsonl is damaged"):
         review(load_run(run))
@@ -88,19 +92,54 @@ def test_a_damaged_line_is_said_with_its_number(run: Path) -> None:
         review(load_run(run))
 
 
+@pytest.mark.parametrize("damage", ["emptied", "deleted", "shortened", "changed"])
+def test_acknowledged_edits_that_are_lost_or_changed_are_noticed(run: Path, damage: str) -> None:
+    now = review(load_run(run))
+    for name in ("x", "y", "z"):
+        now.edit(rename(0, name))
+    whole = (run / FILE).read_bytes()
+    lines = whole.splitlines(keepends=True)
+    left = {"emptied": b"", "shortened": b"".join(lines[:2]), "changed": whole.replace(b"y", b"u")}
+    if damage == "deleted":
+        (run / FILE).unlink()
+    else:
+        (run / FILE).write_bytes(left[damage])
+    with pytest.raises(HeadlightError, match="lacks edits that were made, or was changed: restore"):
+        review(load_run(run))
+    with pytest.raises(HeadlightError, match="lacks edits"):
+        refuse_discarding(load_run(run))
+    (run / CHECK).unlink()  # as the sentence says
+    again = review(load_run(run))
+    again.edit(rename(1, "on"))
+    assert review(load_run(run)).names[1] == "on"
+    (run / FILE).write_bytes(whole)
+    (run / CHECK).unlink()
+    assert review(load_run(run)).names[0] == "z"
+
+
+def test_edits_a_kill_left_without_their_checksum_count(run: Path) -> None:
+    now = review(load_run(run))
+    now.edit(rename(0, "x"))
+    check = (run / CHECK).read_bytes()
+    now.edit(rename(0, "y"))
+    (run / CHECK).write_bytes(check)
+    again = review(load_run(run))
+    assert again.names[0] == "y"
+    assert now.refresh() is False
+
+
 def test_edits_of_another_fit_are_kept_but_not_applied(run: Path) -> None:
     now = review(load_run(run))
     now.edit(rename(0, "old"))
-    info = json.loads((run / "run.json").read_text())
-    text = (run / FILE).read_text().replace(FIT, "another fit")
+    text = (run / FILE).read_text().replace(FIT, "f" * 16)
     (run / FILE).write_text(text)
+    (run / CHECK).unlink()
     found = review(load_run(run))
     assert (found.names[0], found.n_edits) == ("a", 0)
     assert "1 edit was made to an earlier fit" in found.note
     found.edit(rename(0, "new"))
     assert (run / FILE).read_text().startswith(text)
-    info["fit"]["id"] = "a third"
-    (run / "run.json").write_text(json.dumps(info))
+    rewrite_info(run, lambda info: info["fit"].update(id="3" * 16))
     with pytest.raises(HeadlightError, match="fitted again"):
         found.edit(rename(0, "newer"))
 

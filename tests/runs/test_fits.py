@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ from headlight.runs import Run, fit_run, load_run, predict_run, restore_fit
 from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
 from headlight.runs.run import FIT_FILES
-from tests.conftest import contents, draw
+from tests.conftest import contents, draw, rewrite_info
 
 
 def edited(path: Path) -> Run:
@@ -65,19 +63,21 @@ def test_a_fit_whose_saving_fails_anywhere_leaves_a_readable_one(
     fitted_copy: Path, tmp_path: Path
 ) -> None:
     former = load_run(fitted_copy)
-    tables = {former.info["fit"]["id"]: former.assignments}
-    saved: list[tuple[object, ...]] = []
+    tables = {former.fit.id: former.assignments}
+    saved: list[tuple[tuple, dict]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headlight.runs.fitting.save_fit", lambda *args, **_: saved.append(args))
+        patch.setattr(
+            "headlight.runs.fitting.save_fit", lambda *args, **more: saved.append((args, more))
+        )
         fit_run(former, 2, device="cpu")
-    (_, info, *parts) = saved[0]
+    ((_, *parts), more) = saved[0]
 
     def save(path: Path) -> Run:
-        save_fit(load_run(path), copy.deepcopy(info), *parts, discard_edits=False)  # type: ignore[arg-type]
+        save_fit(load_run(path), *parts, **more)
         return load_run(path)
 
     whole = save(shutil.copytree(fitted_copy, tmp_path / "whole"))
-    tables[whole.info["fit"]["id"]] = whole.assignments
+    tables[whole.fit.id] = whole.assignments
     current, step = [], 0
     while True:
         path = Path(shutil.copytree(fitted_copy, tmp_path / str(step)))
@@ -87,17 +87,17 @@ def test_a_fit_whose_saving_fails_anywhere_leaves_a_readable_one(
         except OSError:
             pass
         run = load_run(path)
-        current.append(run.info["fit"]["id"])
+        current.append(run.fit.id)
         assert run.assignments.equals(tables[current[-1]])
-        assert len(run.clusters) == run.model.n_clusters_ == run.info["fit"]["n_clusters"]
+        assert len(run.clusters) == run.model.n_clusters_ == run.fit.n_clusters
         if len(moves) <= step:
             break
         step += 1
     assert step >= 8
-    first_new = current.index(whole.info["fit"]["id"])
+    first_new = current.index(whole.fit.id)
     assert 0 < first_new < step  # failures on both sides of the change
-    assert set(current[:first_new]) == {former.info["fit"]["id"]}
-    assert set(current[first_new:]) == {whole.info["fit"]["id"]}
+    assert set(current[:first_new]) == {former.fit.id}
+    assert set(current[first_new:]) == {whole.fit.id}
 
 
 def test_leftovers_of_a_kill_are_deleted_by_the_next_fit(fitted_copy: Path) -> None:
@@ -111,45 +111,37 @@ def test_leftovers_of_a_kill_are_deleted_by_the_next_fit(fitted_copy: Path) -> N
 
 def test_edits_discarded_and_restored_are_as_they_were(fitted_copy: Path) -> None:
     run = edited(fitted_copy)
-    before, first = state(run), run.info["fit"]["id"]
+    before, first = state(run), run.fit.id
     assert refuse_discarding(run, discard_edits=True)
     second = fit_run(run, 3, device="cpu", discard_edits=True)
     assert second.assignments["cluster"].equals(run.assignments["cluster"])
-    assert second.info["fit"]["former"] == first
+    assert second.fit.former == first
     assert review(second).n_edits == 0
     # The same command again, now without edits to discard, must not return to the first fit.
     assert not refuse_discarding(second, discard_edits=True)
     again = fit_run(second, 3, device="cpu")
-    assert again.info["fit"]["id"] == second.info["fit"]["id"] != first
+    assert again.fit.id == second.fit.id != first
     assert review(again).n_edits == 0
 
     restored = restore_fit(again, first)
     assert state(restored) == before
-    assert restored.info["fit"] == run.info["fit"]
+    assert restored.fit == run.fit
     for name in FIT_FILES:
         assert (fitted_copy / name).read_bytes() == (fitted_copy / FITS / first / name).read_bytes()
     third = fit_run(restored, 3, device="cpu", discard_edits=True)
-    assert third.info["fit"]["id"] not in {first, second.info["fit"]["id"]}
-
-
-def test_a_fit_of_an_earlier_version_can_be_restored_too(fitted_copy: Path) -> None:
-    shutil.rmtree(fitted_copy / FITS)
-    run = edited(fitted_copy)
-    before = state(run)
-    other = fit_run(run, 2, device="cpu", discard_edits=True)
-    assert state(restore_fit(other, run.info["fit"]["id"])) == before
+    assert third.fit.id not in {first, second.fit.id}
 
 
 def test_restoring_what_is_not_there_or_damaged_changes_nothing(fitted_copy: Path) -> None:
     first = load_run(fitted_copy)
     run = fit_run(first, 2, device="cpu")
-    first.file("clusters.parquet").write_bytes(b"PAR1garbage")
+    (fitted_copy / FITS / first.fit.id / "clusters.parquet").write_bytes(b"PAR1garbage")
     before = contents(fitted_copy)
     for fit in ("none", "../fits", ""):
-        with pytest.raises(HeadlightError, match=f"has no fit .*{first.info['fit']['id']}"):
+        with pytest.raises(HeadlightError, match=f"has no fit .*{first.fit.id}"):
             restore_fit(run, fit)
     with pytest.raises(HeadlightError, match=r"clusters.parquet is damaged"):
-        restore_fit(run, first.info["fit"]["id"])
+        restore_fit(run, first.fit.id)
     assert contents(fitted_copy) == before
 
 
@@ -163,10 +155,14 @@ def test_copies_at_the_top_may_be_overwritten(fitted_copy: Path) -> None:
 
 
 def test_a_changed_byte_in_a_table_is_damage(fitted_copy: Path) -> None:
-    file = load_run(fitted_copy).file("assignments.parquet")
-    data = bytearray(file.read_bytes())
-    data[len(data) // 3] ^= 1
-    file.write_bytes(data)
+    whole = load_run(fitted_copy).assignments
+    inside, copied = sorted(fitted_copy.rglob("assignments.parquet"), key=lambda f: -len(f.parts))
+    for file in (inside, copied):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 3] ^= 1
+        file.write_bytes(data)
+        if file == inside:  # the copy at the top stands in
+            assert load_run(fitted_copy).assignments.equals(whole)
     with pytest.raises(HeadlightError, match="damaged"):
         load_run(fitted_copy).assignments  # noqa: B018
 
@@ -174,10 +170,8 @@ def test_a_changed_byte_in_a_table_is_damage(fitted_copy: Path) -> None:
 def test_cluster_with_a_new_photo_refuses_before_it_embeds(
     fitted: Run, fitted_copy: Path, tmp_path: Path
 ) -> None:
-    photos = Path(shutil.copytree(fitted.info["source"]["uri"], tmp_path / "photos"))
-    info = json.loads((fitted_copy / "run.json").read_text())
-    info["source"]["uri"] = str(photos)
-    (fitted_copy / "run.json").write_text(json.dumps(info))
+    photos = Path(shutil.copytree(fitted.info.source.uri, tmp_path / "photos"))
+    rewrite_info(fitted_copy, lambda info: info["source"].update(uri=str(photos)))
     edited(fitted_copy)
     draw("disc", 99).save(photos / "disc" / "new.png")
     before = contents(fitted_copy)
@@ -208,7 +202,8 @@ def test_a_run_with_damaged_tables_can_be_fitted_and_a_damaged_log_is_no_way_rou
     fitted_copy: Path,
 ) -> None:
     run = load_run(fitted_copy)
-    run.file("assignments.parquet").write_bytes(b"PAR1garbage")
+    for file in fitted_copy.rglob("assignments.parquet"):
+        file.write_bytes(b"PAR1garbage")
     assert not refuse_discarding(run)
     EditLog(fitted_copy, "x").path.write_text("not JSON\n")
     with pytest.raises(HeadlightError, match="line 1 of"):
@@ -224,9 +219,7 @@ def test_code_that_a_run_names_is_not_imported(
     (tmp_path / "trap.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    info = json.loads((fitted_copy / "run.json").read_text())
-    info["encoder"]["encoder"] = spec
-    (fitted_copy / "run.json").write_text(json.dumps(info))
+    rewrite_info(fitted_copy, lambda info: info["encoder"].update(name=spec))
     run, out = load_run(fitted_copy), tmp_path / "p.csv"
     for given in (None, "lite0", "torch:other:network"):
         with pytest.raises(HeadlightError, match="imports code: add --encoder"):

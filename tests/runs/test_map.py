@@ -127,4 +127,4 @@ def test_a_fit_writes_the_map(fitted: Run) -> None:
     xy = np.stack([table["map_x"].to_numpy(), table["map_y"].to_numpy()], 1)
     assert xy.dtype == np.float32
     assert alike(xy, table["cluster"].to_numpy()) > 0.9
-    assert fitted.info["timings"]["map"]["seconds"] >= 0
+    assert fitted.info.timings["map"].seconds >= 0

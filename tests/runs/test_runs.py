@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,19 +8,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headlight.engines import conversion
 from headlight.errors import HeadlightError
 from headlight.images import open_source
-from headlight.runs import Run, embed_run, evaluate, fit_run, load_run, predict_run
+from headlight.review import evaluate
+from headlight.review.evaluating import known_scores
+from headlight.review.review import review
+from headlight.runs import Run, embed_run, fit_run, load_run, predict_run
 from headlight.runs.files import atomic, write_table
 from headlight.runs.run import locked
-from tests.conftest import KINDS, draw, make_photos
+from tests.conftest import KINDS, draw, make_photos, rewrite_info
 
 
 def test_clusters_are_the_kinds(fitted_copy: Path) -> None:
     scores = evaluate(fitted_copy, "folder")
     assert scores["acc"] == scores["nmi"] == scores["ari"] == 1.0
     assert set(scores["confusion"]["matched"]) == set(KINDS)
-    assert load_run(fitted_copy).info["scores"]["acc"] == 1.0
+    assert known_scores(review(load_run(fitted_copy))) == {
+        name: scores[name] for name in ("acc", "nmi", "ari")
+    }
 
 
 def test_assignments_tell_all_of_every_image(fitted: Run) -> None:
@@ -140,7 +145,8 @@ def test_files_of_two_fits_are_never_mixed(fitted_copy: Path, file: str) -> None
     older = load_run(fitted_copy).file(file)
     run = fit_run(load_run(fitted_copy), 4, device="cpu")
     shutil.copy(older, run.file(file))
-    with pytest.raises(HeadlightError, match="saving was interrupted"):
+    shutil.copy(older, run.path / file)
+    with pytest.raises(HeadlightError, match=f"{file} is damaged"):
         getattr(load_run(run.path), file.split(".")[0])
 
 
@@ -166,6 +172,19 @@ def test_other_settings_or_images_are_refused(fitted: Run, tmp_path: Path) -> No
         embed_run(open_source(other), fitted.path, views=1, device="cpu")
 
 
+def test_a_resumed_run_keeps_its_arithmetic(photos: Path, tmp_path: Path, monkeypatch) -> None:
+    """Whatever this machine would choose for a new run."""
+    monkeypatch.setattr(conversion, "_precisions", lambda _: ("bf16", "f32"))
+    monkeypatch.setattr(conversion, "fastest", lambda compiled, _: list(compiled)[-1])
+    some = tmp_path / "some"
+    shutil.copytree(photos / "disc", some / "disc")
+    embed_run(open_source(some), tmp_path / "r", views=0, precision="bf16")
+    shutil.copytree(photos / "bars", some / "bars")
+    run, report = embed_run(open_source(some), tmp_path / "r", views=0)
+    assert report.kept and report.added
+    assert run.info.encoder.engine == "openvino-bf16"
+
+
 def test_a_folder_that_is_no_run_is_left_alone(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
@@ -185,11 +204,11 @@ def test_run_with_bad_files_is_explained(fitted_copy: Path, tmp_path: Path) -> N
     for path, sentence in [(tmp_path / "none", "no such run"), (tmp_path / "empty", "no run.json")]:
         with pytest.raises(HeadlightError, match=sentence):
             load_run(path)
-    load_run(fitted_copy).file("assignments.parquet").write_bytes(b"PAR1garbage")
+    for file in fitted_copy.rglob("assignments.parquet"):
+        file.write_bytes(b"PAR1garbage")
     with pytest.raises(HeadlightError, match="damaged .*run `headlight fit .*copy.headlight`"):
         load_run(fitted_copy).assignments  # noqa: B018
-    info = json.loads((fitted_copy / "run.json").read_text())
-    (fitted_copy / "run.json").write_text(json.dumps(info | {"format": 99}))
+    rewrite_info(fitted_copy, lambda info: info.update(format=99))
     with pytest.raises(HeadlightError, match="format 99.*update headlight"):
         load_run(fitted_copy)
     (fitted_copy / "run.json").write_text("{")
@@ -198,9 +217,7 @@ def test_run_with_bad_files_is_explained(fitted_copy: Path, tmp_path: Path) -> N
 
 
 def test_source_that_moved_is_said(fitted_copy: Path) -> None:
-    info = json.loads((fitted_copy / "run.json").read_text())
-    info["source"]["uri"] = "/nowhere/photos"
-    (fitted_copy / "run.json").write_text(json.dumps(info))
+    rewrite_info(fitted_copy, lambda info: info["source"].update(uri="/nowhere/photos"))
     run = load_run(fitted_copy)
     assert len(run.assignments) == 36
     with pytest.raises(HeadlightError, match="images of .* are gone: /nowhere/photos"):

@@ -122,14 +122,14 @@ def benchmark(
         seeds=seeds,
         progress=stages("fit") if stages else None,
     )
-    settings = run.info["encoder"]
+    settings = run.info.encoder
     result = {
         "dataset": name,
         "title": dataset.title,
         "n_clusters": dataset.n_clusters,
-        "encoder": settings["encoder"],
-        "weights": settings["weights"],
-        "engine": settings["engine"],
+        "encoder": settings.name,
+        "weights": settings.weights,
+        "engine": settings.engine,
         "views": views,
         "view_images": run.features.settings.view_images,
         "seeds": seeds,
@@ -138,7 +138,7 @@ def benchmark(
         "methods": judged,
         "notes": [*_about_images(dataset, len(classes), len(truth)), *notes],
         "machine": f"{platform.machine()}, {cpu_count()} cores",
-        "versions": run.info["versions"],
+        "versions": run.info.versions,
     }
     if out is not None:
         _write(result, out)

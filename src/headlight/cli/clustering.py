@@ -112,8 +112,8 @@ def embed(
             progress=progress,
         )
     say_embedded(terminal, report)
-    terminal.result(f"{run.info['source']['images']:,} images embedded in {run.path}")
-    terminal.data({"run": str(run.path)} | run.info)
+    terminal.result(f"{run.info.source.images:,} images embedded in {run.path}")
+    terminal.data({"run": str(run.path)} | run.info.plain())
 
 
 @command(CLUSTER, "fit photos.headlight -k 50", "fit photos.headlight --seed 1")
@@ -215,7 +215,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score clusters against known labels: ACC, NMI, ARI."""
-    from headlight.runs import evaluate as evaluate_run
+    from headlight.review import evaluate as evaluate_run
 
     terminal = Terminal(quiet, as_json)
     result = evaluate_run(run, labels)

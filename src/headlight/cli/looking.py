@@ -124,7 +124,7 @@ def demo(
     """Cluster the bundled data set, 1,797 handwritten digits."""
     from headlight.explore import write_report
     from headlight.pipeline import cluster as run_all
-    from headlight.runs import evaluate as evaluate_run
+    from headlight.review import evaluate as evaluate_run
     from headlight.runs import load_run
 
     terminal = Terminal(quiet, as_json)

@@ -64,7 +64,10 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
 
 def show_run(terminal: Terminal, run: Run) -> None:
     """The table of clusters, and where the report is."""
-    rows = run.clusters.to_pylist()
+    from headlight.review.review import review
+
+    reviewed = review(run)
+    rows = reviewed.clusters().to_pylist()
     total = sum(row["size"] for row in rows)
     table = new_table("cluster", "images", "share", "confidence", "quality", "most typical")
     for row in rows[:SHOWN]:
@@ -74,27 +77,28 @@ def show_run(terminal: Terminal, run: Run) -> None:
             f"{row['size']:,}",
             f"{row['size'] / total:.1%}",
             "–" if confidence is None else f"{confidence:.2f}",
-            f"{row['quality']:.2f}",
+            "–" if row["quality"] is None else f"{row['quality']:.2f}",
             _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
         )
     terminal.table(table)
     if len(rows) > SHOWN:
         terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
-    for name in run.info["fit"].get("encoders_left_out", []):
+    for name in run.fit.encoders_left_out:
         terminal.say(f"{name} adds nothing to the best encoder and was left out")
-    if former := run.info["fit"].get("former"):
+    if former := run.fit.former:
         terminal.say(
             "the earlier fit and its edits are still in the run; to restore them: "
             f"headlight fit {run.path} --restore {former}"
         )
     page = (run.path / "report.html").resolve()
     found = ""
-    if run.info["fit"]["asked"] == "auto":
-        low, high = run.info["fit"]["n_clusters_range"]
+    if likely := run.fit.n_clusters_range:
+        low, high = likely
         found = f" (-k auto; {low} to {high} likely)"
-    terminal.result(f"{total:,} images in {len(rows)} clusters{found}: {run.path}")
+    edits = f", {reviewed.n_edits:,} edits" if reviewed.n_edits else ""
+    terminal.result(f"{total:,} images in {len(rows)} clusters{found}{edits}: {run.path}")
     terminal.result(f"report: {page}")
-    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
+    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info.plain())
 
 
 def show_predictions(terminal: Terminal, file: Path, total: int) -> None:

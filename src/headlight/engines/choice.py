@@ -17,6 +17,25 @@ def make_engines(fusion: Fusion, device: str = "auto", precision: str = "auto") 
     return [make_engine(part, device, precision) for part in fusion.parts]
 
 
+def engines_like(fusion: Fusion, engine: str, device: str = "auto") -> list[Engine]:
+    """Engines of the arithmetic of ``engine``, where this machine has it, else as `make_engines`.
+
+    Rounding moves images between clusters: what joins features should be computed as they were.
+
+    Arguments:
+        fusion: the encoders.
+        engine: what computed the features, see `engine_name`.
+        device: see `make_engine`.
+    """
+    arithmetic = {name.rpartition("-")[2] for name in engine.split("+")}
+    if len(arithmetic) == 1:
+        try:
+            return make_engines(fusion, device, arithmetic.pop())
+        except HeadlightError:
+            pass
+    return make_engines(fusion, device)
+
+
 def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto") -> Engine:
     """The fastest engine for ``device`` that gives the encoder's features.
 
@@ -24,8 +43,8 @@ def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto")
         encoder: what to run.
         device: ``auto`` (every GPU that PyTorch sees, else the CPU; an encoder that is no PyTorch
             module gets the CPU), ``cpu``, ``cuda`` (every GPU) or ``cuda:N`` (one).
-        precision: ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it and the features
-            bear it (`headlight.engines.probe.fault`).
+        precision: ``f32``, ``bf16``, or ``auto``: bf16 where it is faster and the features bear it
+            (`headlight.engines.probe.fault`).
 
     Raises:
         HeadlightError: no such device or arithmetic on this machine, or it can't run the encoder.

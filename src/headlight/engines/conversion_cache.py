@@ -21,7 +21,7 @@ from headlight.encoders.base import Encoder
 from headlight.encoders.offline_openvino import ov
 from headlight.engines.base import cpu_count
 
-FORMAT = 3
+FORMAT = 4
 UNUSED_SECONDS = 60 * 24 * 3600
 # Who had a hand in the graph: none of it is reused after one of them changed.
 MAKERS = ("headlight-images", "openvino", "torch", "transformers", "timm")

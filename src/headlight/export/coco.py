@@ -80,12 +80,12 @@ def image_size(file: Path) -> tuple[int, int]:
 
 
 def _info(run: Run) -> dict[str, Any]:
-    source = run.info["source"]["uri"]
+    source = run.info.source.uri
     return {
         "description": f"Clusters of {source}, one category an image",
         "version": "1.0",
         "contributor": "headlight",
-        "date_created": run.info["created"],
+        "date_created": run.info.created.isoformat(),
     }
 
 

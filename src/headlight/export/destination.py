@@ -103,7 +103,7 @@ def _refuse_own_places(run: Run, dest: Path) -> None:
             f"{dest} lies inside the run {run.path}, whose files are headlight's own: "
             "choose another destination"
         )
-    images = Path(run.info["source"]["uri"])
+    images = Path(run.info.source.uri)
     if images.is_absolute() and place.is_relative_to(images):
         raise HeadlightError(
             f"{dest} lies inside {images}, where the next run would take it for new images: "

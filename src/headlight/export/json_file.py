@@ -10,6 +10,7 @@ from headlight.export.destination import ExportReport, new_file
 from headlight.export.result import ROWS, Result
 from headlight.export.streaming import write_object
 from headlight.export.tables import named_assignments
+from headlight.review.evaluating import known_scores
 from headlight.runs import Run
 
 
@@ -34,11 +35,12 @@ def export_json(run: Run, dest: Path) -> ExportReport:
     """
     with new_file(run, dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
         result = Result(run)
-        about = ("created", "source", "encoder", "fit", "versions", "scores")
+        about = {"created", "source", "encoder", "fit", "versions"}
         members = {
             "format": "headlight-export",
             "version": 1,
-            "run": {name: run.info[name] for name in about if name in run.info},
+            "run": run.info.model_dump(mode="json", include=about, exclude_none=True),
+            "scores": known_scores(result.review),
             "edits": result.review.n_edits,
             "clusters": iter([plain(row) for row in result.review.clusters().to_pylist()]),
             "images": _images(run),

@@ -58,7 +58,7 @@ def export_label_studio(
         choices = choice_names(layout.result)
         (root / "config.xml").write_text(configuration(list(choices.values())), "utf-8")
         with open_text(root / "tasks.json") as stream:
-            version = f"headlight-{run.info['fit']['id']}"
+            version = f"headlight-{run.fit.id}"
             write_array(stream, _tasks(layout, images, choices, version, prefix))
     return layout.report(dest)
 

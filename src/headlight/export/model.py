@@ -113,9 +113,9 @@ def _describe(
     from onnx import helper
 
     about = {
-        "headlight.fit": run.info["fit"]["id"],
-        "headlight.encoder": run.info["encoder"]["encoder"],
-        "headlight.encoder_weights_sha256": run.info["encoder"]["weights"],
+        "headlight.fit": run.fit.id,
+        "headlight.encoder": run.info.encoder.name,
+        "headlight.encoder_weights_sha256": run.info.encoder.weights,
         "headlight.clusters": dumped({str(k): name for k, name in names.items()}),
         "headlight.input": input_description(encoder),
     }
@@ -148,7 +148,7 @@ def _clusters(
         "clusters": [
             {"column": i, "cluster": k, "name": names[k]} for i, k in enumerate(folding.clusters)
         ],
-        "features": {"encoder": run.info["encoder"]["encoder"], "dim": run.info["encoder"]["dim"]},
+        "features": {"encoder": run.info.encoder.name, "dim": run.info.encoder.dim},
     }
     if encoder is not None:
         about["image"] = {

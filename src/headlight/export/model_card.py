@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from headlight.evaluation import SCORES
 from headlight.export.merged_clusters import Folding
 from headlight.export.result import Result
+from headlight.review.evaluating import known_scores
 
 if TYPE_CHECKING:
     from headlight.encoders.base import Encoder
@@ -59,7 +60,7 @@ def model_card(
     )
     environment.filters |= {"literal": escaped, "share": _share}
     info = result.run.info
-    scores = info.get("scores", {})
+    scores = known_scores(result.review)
     rows = {row["cluster"]: row for row in result.review.clusters().to_pylist()}
     nothing = {"size": 0, "mean_confidence": None, "quality": None}
     return environment.get_template("card.md.j2").render(
@@ -73,13 +74,12 @@ def model_card(
         encoder=exported.encoder,
         head=exported.head,
         whole=exported.images,
-        scores={"mean_confidence": None} | scores,
         known=[f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores],
         edits=result.review.n_edits,
         folding=folding,
         unreachable=[result.names[k] for k in folding.unreachable],
         outliers=int(result.review.outlier.sum()),
-        licence=_licence(info["encoder"]["encoder"]),
+        licence=_licence(info.encoder.name),
         many=lambda count, what: f"{count:,} {what}{'s' if count != 1 else ''}",
     )
 

@@ -38,20 +38,20 @@ def encoder_of(run: Run) -> Encoder:
     Raises:
         Unexportable: features computed elsewhere, several encoders, none here, or other weights.
     """
-    wanted = run.info["encoder"]
-    if wanted["encoder"].startswith(IMPORTED):
+    wanted = run.info.encoder
+    if wanted.name.startswith(IMPORTED):
         raise Unexportable("the features were computed elsewhere")
     try:
         refuse_code(run)
     except HeadlightError as error:
         raise Unexportable("the encoder imports code, which an export never does") from error
     try:
-        fusion = load_fusion(wanted["encoder"])
+        fusion = load_fusion(wanted.name)
     except HeadlightError as error:
         raise Unexportable(f"the encoder can't be had here: {error}") from error
     if len(fusion.parts) > 1:
         raise Unexportable("the features are of several encoders, whose images differ in size")
-    if fusion.weights_hash != wanted["weights"]:
+    if fusion.weights_hash != wanted.weights:
         raise Unexportable("the encoder's weights here are not those of the run")
     if fusion.parts[0].convert is not None:
         raise Unexportable("the encoder is an ONNX file already, which headlight does not change")

@@ -1,10 +1,11 @@
 """What people say of a run: the log of edits, what they do to clusters, the run as reviewed."""
 
 from headlight.review.discarding import refuse_discarding
+from headlight.review.evaluating import evaluate
 from headlight.review.notebook import run_html
 from headlight.review.review import Review
 from headlight.runs import Run, load_run
 
 Run.as_html = run_html
 
-__all__ = ["Review", "Run", "load_run", "refuse_discarding"]
+__all__ = ["Review", "Run", "evaluate", "load_run", "refuse_discarding"]

@@ -27,11 +27,11 @@ def edits_in_words(run: Run) -> str:
     Raises:
         HeadlightError: the log is damaged.
     """
-    if not run.fitted:
+    if not run.info.fit:
         return ""
     applied: list[str] = []
     undone: list[str] = []
-    for _, edit in EditLog(run.path, run.info["fit"]["id"]).read():
+    for _, edit in EditLog(run.path, run.info.fit.id).read():
         kind = edit["edit"]
         if kind not in ("undo", "redo"):
             applied.append(kind)

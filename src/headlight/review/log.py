@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from headlight.errors import HeadlightError, reason
+from headlight.runs.files import atomic
 
 FILE = "edits.jsonl"
+CHECK = ".edits.check"  # length and CRC-32 of what was acknowledged
 LOCK = ".edits.lock"
 WAIT = 10.0  # seconds for another process to finish its append, which takes milliseconds
 LONGEST_NAME = 200
@@ -115,7 +118,8 @@ class EditLog:
 
     A line counts from its line end on: what a crash left without one was never acknowledged, and
     the next append takes its place. Several processes may append; each then reads the others'
-    lines first.
+    lines first. A hidden file beside it tells how long the file was after the last append, and its
+    checksum: lines lost or changed since are noticed.
 
     Arguments:
         folder: of the run.
@@ -127,6 +131,7 @@ class EditLog:
         self.fit = fit
         self.of_other_fits = 0
         self._read_to = 0
+        self._crc = 0  # of the bytes up to there
         self.lines = 0
 
     def read(self) -> Iterator[tuple[int, Edit]]:
@@ -135,6 +140,7 @@ class EditLog:
         Raises:
             HeadlightError: a line is damaged, or the file got shorter.
         """
+        length, crc = self._acknowledged()  # first: what is appended meanwhile only adds
         try:
             with self.path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size < self._read_to:
@@ -144,17 +150,38 @@ class EditLog:
         except FileNotFoundError:
             if self._read_to:
                 raise HeadlightError(f"{self.path} has gone while in use: open it again") from None
-            return
+            data = b""
         except OSError as error:
             raise HeadlightError(f"{self.path} can't be read: {reason(error)}") from error
+        checked = length - self._read_to
+        if checked > len(data) or (checked >= 0 and zlib.crc32(data[:checked], self._crc) != crc):
+            raise HeadlightError(
+                f"{self.path} lacks edits that were made, or was changed: restore it from a copy, "
+                f"or delete {self.path.parent / CHECK} to go on with what is left"
+            )
         for raw in data.split(b"\n")[:-1]:
-            self.lines += 1
-            self._read_to += len(raw) + 1
+            self._advance(raw + b"\n")
             edit = self._parsed(raw)
             if edit["fit"] == self.fit:
                 yield self.lines, edit
             else:
                 self.of_other_fits += 1
+
+    def _advance(self, line: bytes) -> None:
+        self.lines += 1
+        self._read_to += len(line)
+        self._crc = zlib.crc32(line, self._crc)
+
+    def _acknowledged(self) -> tuple[int, int]:
+        """Length of the file after the last append, and its CRC-32; (-1, 0) where unknown."""
+        file = self.path.parent / CHECK
+        try:
+            length, crc = file.read_text("ascii").split()
+            return int(length), int(crc, 16)
+        except FileNotFoundError:
+            return -1, 0
+        except (OSError, ValueError) as error:
+            raise HeadlightError(f"{file} is damaged: delete it to go on") from error
 
     def append(self, edit: Edit) -> None:
         """Writes one edit; when this returns, it is on the disk. Only inside `locked`.
@@ -185,8 +212,10 @@ class EditLog:
                 f"the edit was not saved, {self.path} can't be written: {reason(error)}; "
                 "mend that and do it again, all earlier edits are safe"
             ) from error
-        self._read_to += len(data)
-        self.lines += 1
+        self._advance(data)
+        with suppress(OSError), atomic(self.path.parent / CHECK) as temporary:
+            # An old one stays true of the lines it knows.
+            temporary.write_text(f"{self._read_to} {self._crc:08x}\n", "ascii")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -222,7 +251,8 @@ class EditLog:
             pass
         raise HeadlightError(
             f"line {self.lines} of {self.path} is damaged, so the edits can't be applied: "
-            "restore the file from a copy, or move it away to start from the clusters as fitted"
+            f"restore the file from a copy, or move it and {CHECK} away to start from the clusters "
+            "as fitted"
         )
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from headlight.errors import HeadlightError
 from headlight.evaluation import SCORES
 from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
+from headlight.review.evaluating import known_scores
 from headlight.review.review import review
 
 if TYPE_CHECKING:
@@ -47,28 +48,26 @@ def run_html(run: Run) -> str:
     parts = ['<div style="font-family:sans-serif;font-size:.9em;margin:.4em 0">']
     try:
         parts += _contents(run)
-    except (HeadlightError, KeyError, TypeError) as error:
-        said = str(error) if isinstance(error, HeadlightError) else f"run.json lacks {error}"
-        parts.append(f"<p><b>{escape(str(run.path))}</b>: {escape(said)}</p>")
+    except HeadlightError as error:
+        parts.append(f"<p><b>{escape(str(run.path))}</b>: {escape(str(error))}</p>")
     return "".join([*parts, "</div>"])
 
 
 def _contents(run: Run) -> Iterable[str]:
-    source = run.info["source"]
-    title = PurePath(source["uri"]).name or source["uri"]
+    source, fit = run.info.source, run.info.fit
+    title = PurePath(source.uri).name or source.uri
     parts = [f'<div style="font-size:1.2em"><b>{escape(title)}</b></div>']
-    figures = [f"{source['images']:,} images", f"encoder {escape(run.info['encoder']['encoder'])}"]
-    if not run.fitted:
+    figures = [f"{source.images:,} images", f"encoder {escape(run.info.encoder.name)}"]
+    if not fit:
         figures.append(f"no clusters yet: <code>headlight fit {escape(str(run.path))}</code>")
         return [*parts, f"<div>{' · '.join(figures)}</div>"]
     reviewed = review(run)
     rows = [row for row in reviewed.clusters().to_pylist() if row["size"]]
     rows.sort(key=lambda row: (-row["size"], row["cluster"]))
-    scores = run.info.get("scores", {})
+    scores = known_scores(reviewed)
     figures.insert(1, f"{len(rows):,} clusters")
-    figures.append(f"mean confidence {scores.get('mean_confidence', 0):.2f}")
-    known = [f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores]
-    figures += [f"{score} before edits" if reviewed.n_edits else score for score in known]
+    figures.append(f"mean confidence {fit.mean_confidence:.2f}")
+    figures += [f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores]
     if reviewed.n_edits:
         figures.append(f"{reviewed.n_edits:,} edits, {len(reviewed.done):,} clusters done")
     parts.append(f"<div>{' · '.join(figures)}</div>")

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headlight.errors import HeadlightError
 from headlight.review.changes import Change, State, free_name, plan
-from headlight.review.log import REDO, UNDO, Edit, EditLog
+from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
 from headlight.runs.features import plain_features
 from headlight.runs.run import Run, load_run
 from headlight.runs.tables import NEAREST, PROTOTYPES, cluster_centres, unit_chunks
@@ -47,7 +47,7 @@ class Review:
             next_cluster=max(numbers, default=-1) + 1,
         )
         self._fitted = labels
-        self._log = EditLog(run.path, run.info["fit"]["id"])
+        self._log = EditLog(run.path, run.fit.id)
         self._applied: list[tuple[Edit, Change]] = []
         self._undone: list[tuple[Edit, Change]] = []
         self.refresh()
@@ -128,7 +128,8 @@ class Review:
             except HeadlightError as error:
                 raise HeadlightError(
                     f"line {line} of {self._log.path} can't be applied ({error}): restore the "
-                    "file from a copy, or move it away to start from the clusters as fitted"
+                    f"file from a copy, or move it and {CHECK} away to start from the clusters as "
+                    "fitted"
                 ) from error
             new = True
         return new
@@ -143,7 +144,7 @@ class Review:
             HeadlightError: it can't be done, or not be written; nothing has changed then.
         """
         with self._log.locked():
-            if load_run(self.run.path).info.get("fit", {}).get("id") != self._log.fit:
+            if load_run(self.run.path).fit.id != self._log.fit:
                 raise HeadlightError(
                     f"{self.run.path} has been fitted again, so its clusters are others now: "
                     "open it again"
@@ -213,15 +214,14 @@ class Review:
         """Prototypes of the fresh clusters, and the nearest of all of them."""
         number = np.searchsorted(clusters, self.labels)
         kept = np.where(self.outlier, len(clusters), number)
-        try:
+        if (self.run.path / "features.lance").exists():
             features = plain_features(self.run)
-        except HeadlightError:  # a review needs no features, only some of its columns do
-            score = self.run.assignments["confidence"].to_numpy()
-            centres = None
-        else:
             # A cluster more than there are, for the outliers, which pull at no centre.
             centres = cluster_centres(features, kept, len(clusters) + 1)[:-1]
             score = _similarity(features, centres, number)
+        else:  # deleted, as one may
+            score = self.run.assignments["confidence"].to_numpy()
+            centres = None
         paths = self.run.assignments["path"]
         found: dict[int, dict[str, Any]] = {}
         for i, cluster in enumerate(clusters):

@@ -1,7 +1,6 @@
 """Run folders: made, fitted, read, and used to predict."""
 
 from headlight.runs.embedding import embed_run
-from headlight.runs.evaluating import evaluate
 from headlight.runs.fits import restore_fit
 from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
 from headlight.runs.prediction import predict_run
@@ -11,7 +10,6 @@ __all__ = [
     "Run",
     "check_clusters",
     "embed_run",
-    "evaluate",
     "fit_run",
     "load_run",
     "predict_run",

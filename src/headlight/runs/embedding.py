@@ -5,16 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from headlight.encoders import load_fusion
-from headlight.engines import engine_name, make_engines
+from headlight.engines import engine_name, engines_like, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import (
     EmbedReport,
@@ -26,8 +24,9 @@ from headlight.features import (
     import_features,
 )
 from headlight.images import ImageSource
-from headlight.runs.files import write_json, write_table
-from headlight.runs.run import FORMAT, Run, load_run, locked
+from headlight.runs.files import write_table
+from headlight.runs.info import EncoderInfo, RunInfo, SourceInfo, Timing, write_record
+from headlight.runs.run import INFO, Run, load_run, locked
 
 # `--encoder features:FILE`: made elsewhere, and only taken over.
 IMPORTED = "features:"
@@ -53,7 +52,8 @@ def embed_run(
         encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
         views: augmented views an image, beside the plain one; 0 or more. A file has its own.
         view_images: how many images get augmented views, a random sample; None: all.
-        device, precision: see `headlight.engines.make_engine`.
+        device, precision: see `headlight.engines.make_engine`; a run that is resumed keeps its
+            arithmetic unless another is given.
         progress: called with the number of images done and their total.
 
     Returns:
@@ -73,7 +73,9 @@ def embed_run(
     wanted, work = (
         _importing(source, encoder)
         if encoder.startswith(IMPORTED)
-        else _encoding(source, encoder, views, view_images, device=device, precision=precision)
+        else _encoding(
+            source, path, encoder, views, view_images, device=device, precision=precision
+        )
     )
     path.mkdir(parents=True, exist_ok=True)
     with locked(path):
@@ -96,27 +98,33 @@ def embed_run(
                 + (f"; reasons of all {source.count:,} are in {path / 'quarantine.parquet'}")
                 * (source.count > 1)
             )
-        fresh: dict[str, Any] = {"format": FORMAT}
-        info = load_run(path).info if (path / "run.json").exists() else fresh
-        encoded = report.added + report.changed
-        info |= {
-            "created": info.get("created") or datetime.now(UTC).isoformat(timespec="seconds"),
-            "source": {
-                "uri": source.uri,
-                "images": images,
-                "quarantined": len(report.quarantine),
-            },
-            "encoder": asdict(store.settings) | {"device": device, "precision": precision},
-            "versions": {name: version(name) for name in PACKAGES},
-        }
-        if encoded:
-            timings = info.setdefault("timings", {})
-            before = timings.get("embed", {"images": 0, "seconds": 0})
-            timings["embed"] = {
-                "images": before["images"] + encoded,
-                "seconds": round(before["seconds"] + seconds, 2),
-            }
-        write_json(path / "run.json", info)
+        former = load_run(path).info if (path / INFO).exists() else None
+        timings = dict(former.timings) if former else {}
+        if encoded := report.added + report.changed:
+            before = timings.get("embed", Timing(images=0, seconds=0))
+            timings["embed"] = Timing(
+                images=(before.images or 0) + encoded, seconds=round(before.seconds + seconds, 2)
+            )
+        settings = store.settings
+        info = RunInfo(
+            created=former.created if former else datetime.now(UTC).replace(microsecond=0),
+            source=SourceInfo(uri=source.uri, images=images, quarantined=len(report.quarantine)),
+            encoder=EncoderInfo(
+                name=settings.encoder,
+                weights=settings.weights,
+                dim=settings.dim,
+                dims=tuple(settings.dims),
+                views=settings.views,
+                view_images=settings.view_images,
+                engine=settings.engine,
+                device=device,
+                precision=precision,
+            ),
+            versions={name: version(name) for name in PACKAGES},
+            timings=timings,
+            fit=former.fit if former else None,
+        )
+        write_record(path / INFO, info)
     return load_run(path), report
 
 
@@ -126,6 +134,7 @@ Work = Callable[[FeatureStore, Progress | None], EmbedReport]
 
 def _encoding(
     source: ImageSource,
+    path: Path,
     encoder: str,
     views: int,
     view_images: int | None,
@@ -134,7 +143,11 @@ def _encoding(
     precision: str,
 ) -> tuple[StoreSettings, Work]:
     encoders = load_fusion(encoder)
-    engines = make_engines(encoders, device, precision)
+    folder = path / "features.lance"
+    if precision == "auto" and folder.exists():
+        engines = engines_like(encoders, FeatureStore.open(folder).settings.engine, device)
+    else:
+        engines = make_engines(encoders, device, precision)
     settings = StoreSettings(
         source=source.uri,
         encoder=encoders.name,
@@ -172,7 +185,7 @@ def refuse_foreign(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise HeadlightError(f"{path} is a file, not a run folder: choose another -o")
-    if not path.is_dir() or (path / "run.json").exists() or (path / "features.lance").exists():
+    if not path.is_dir() or (path / INFO).exists() or (path / "features.lance").exists():
         return
     if any(not child.name.startswith(".") for child in path.iterdir()):
         raise HeadlightError(f"{path} exists and is not a run of headlight: choose another -o")

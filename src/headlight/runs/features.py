@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
 from headlight.runs.run import Run
+
+if TYPE_CHECKING:
+    from headlight.features import FeatureStore
+    from headlight.images import ImageSource
 
 
 def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -37,6 +43,37 @@ def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             f"{store.path} has features of {found:,} of the {len(paths):,} images clustered: "
             "fit the run again"
         )
+
+
+def features_digest(store: FeatureStore) -> str:
+    """Tells whether features are still those of a fit: SHA-256 of which images, and what made them.
+
+    Arguments:
+        store: the features.
+    """
+    ids, stamps = store.stamps()
+    order = np.argsort(ids, kind="stable")
+    made = store.settings
+    settings = (made.weights, made.engine, made.views, made.view_images)
+    return hashlib.sha256(
+        repr(settings).encode() + ids[order].tobytes() + stamps[order].tobytes()
+    ).hexdigest()
+
+
+def in_step(run: Run, source: ImageSource) -> bool:
+    """Whether the run has the features of just the images of ``source``, as these are now.
+
+    Images that could not be used don't count.
+    """
+    unusable = set(run.quarantine["path"].to_pylist())
+    stored = {int(one): int(stamp) for one, stamp in zip(*run.features.stamps(), strict=True)}
+    found = 0
+    for ref in source:
+        if stored.get(ref.id) == ref.stamp:
+            found += 1
+        elif ref.path not in unusable:
+            return False
+    return found == len(stored)
 
 
 def plain_features(run: Run) -> np.ndarray:

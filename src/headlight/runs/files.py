@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ import pyarrow.parquet as pq
 from headlight.errors import HeadlightError, first_line
 
 FITS = "fits"  # of a run: a folder for each fit
-FIT_KEY = b"headlight.fit"
 UMASK = os.umask(0)  # at import: later, another thread's file would get the wrong permissions
 os.umask(UMASK)
 
@@ -51,39 +51,41 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text + "\n", "utf-8")
 
 
-def write_table(path: Path, table: pa.Table, fit: str | None = None) -> None:
-    """Writes a Parquet file, atomically; ``fit`` marks which fit it belongs to."""
-    if fit is not None:
-        table = table.replace_schema_metadata({FIT_KEY: fit.encode()})
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet file, atomically."""
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def refit(path: Path) -> str:
-    """The command that writes ``path``, a file of a fit, anew."""
-    inside = path.parent.parent.name == FITS
-    return f"headlight fit {path.parents[2] if inside else path.parent}"
-
-
-def read_table(path: Path, fit: str | None = None) -> pa.Table:
+def read_table(path: Path, columns: Mapping[str, pa.DataType] | None = None) -> pa.Table:
     """Reads a Parquet file of a run.
 
+    Arguments:
+        path: the file.
+        columns: those it must have, and their types.
+
     Raises:
-        HeadlightError: it is missing, damaged, or belongs to another fit than ``fit``.
+        HeadlightError: it is missing or damaged, or holds something else.
     """
     try:
         table = pq.read_table(path, page_checksum_verification=True)
+        table.validate(full=True)
     except FileNotFoundError:
-        raise HeadlightError(f"{path} is missing: run `{refit(path)}` again") from None
-    except (OSError, pa.ArrowException) as error:
-        why = first_line(error)
-        raise HeadlightError(f"{path} is damaged ({why}): run `{refit(path)}` again") from error
-    if fit is not None and (table.schema.metadata or {}).get(FIT_KEY) != fit.encode():
+        raise HeadlightError(f"{path} is missing: run the command again that made it") from None
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise HeadlightError(
-            f"{path} is not of the fit in run.json: saving was interrupted; "
-            f"run `{refit(path)}` again"
-        )
+            f"{path} is damaged ({first_line(error)}): run the command again that made it"
+        ) from error
+    for name, kind in (columns or {}).items():
+        if name not in table.column_names or table.schema.field(name).type != kind:
+            raise HeadlightError(f"{path} has no column {name} of type {kind}: it is another file")
     return table
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a cell, not show it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -16,31 +15,33 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from headlight.errors import HeadlightError
-from headlight.runs.files import FITS, UMASK, atomic, write_json, write_table
+from headlight.runs.files import FITS, UMASK, atomic, digest, write_table
+from headlight.runs.info import FitInfo, RunInfo, read_record, write_record
 from headlight.runs.model import save_model
-from headlight.runs.run import FIT_FILES, Run, load_run, locked
+from headlight.runs.run import FIT_FILES, INFO, Run, load_run, locked
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
 
 RECORD = "fit.json"
-PARTS = ("fit", "scores")  # of run.json, those that belong to a fit
 
 
 def save_fit(
     run: Run,
-    info: dict[str, Any],
+    info: RunInfo,
+    fit: dict[str, Any],
     scp: SCP,
+    *,
     assignments: pa.Table,
     clusters: pa.Table,
-    *,
     discard_edits: bool,
 ) -> None:
     """Saves a fit and makes it the current one. Only inside `headlight.runs.run.locked`.
 
     Arguments:
         run: as it is in the folder.
-        info: the new content of ``run.json``; the id of the fit is added.
+        info: the new content of ``run.json``, but for the fit.
+        fit: of `FitInfo` all that is known before the files are written.
         scp: the fitted estimator.
         assignments: see `headlight.runs.tables.assignments_table`.
         clusters: see `headlight.runs.tables.clusters_table`.
@@ -48,24 +49,25 @@ def save_fit(
     """
     (run.path / FITS).mkdir(exist_ok=True)
     _delete_leftovers(run.path)
-    former = run.info.get("fit", {})
-    _adopt(run)
-    if discard_edits and former:
-        series = len(list((run.path / FITS).iterdir()))
-        info["fit"] |= {"former": former["id"], "series": series}
-    else:  # the same command again must not return to the fit that was edited
-        info["fit"] |= {name: former[name] for name in ("former", "series") if name in former}
-    rows = hashlib.sha256(str(info["fit"].get("series", "")).encode() + b"\0")
+    if former := run.info.fit:
+        if discard_edits:
+            series = len(list((run.path / FITS).iterdir()))
+            fit = fit | {"former": former.id, "series": series}
+        else:  # the same command again must not return to the fit that was edited
+            fit = fit | {"former": former.former, "series": former.series}
+    rows = hashlib.sha256(f"{fit.get('series') or ''}\0".encode())
     for path in assignments["path"].to_pylist():
         rows.update(f"{path}\0".encode())
     with _new_folder(run.path) as folder:
-        fit = save_model(folder / "model.safetensors", scp, rows.digest())
-        write_table(folder / "assignments.parquet", assignments, fit)
-        write_table(folder / "clusters.parquet", clusters, fit)
-        info["fit"]["id"] = fit
-        _place(run.path, folder, info)
-    write_json(run.path / "run.json", info)  # from here on the new fit is current
-    publish(run.path, fit)
+        number = save_model(folder / "model.safetensors", scp, rows.digest())
+        write_table(folder / "assignments.parquet", assignments)
+        write_table(folder / "clusters.parquet", clusters)
+        files = {name: digest(folder / name) for name in FIT_FILES}
+        record = FitInfo(**fit, id=number, files=files)
+        _place(run.path, folder, record)
+    # From here on the new fit is current.
+    write_record(run.path / INFO, info.model_copy(update={"fit": record}))
+    publish(run.path, record.id)
 
 
 def publish(folder: Path, fit: str) -> None:
@@ -94,19 +96,15 @@ def restore_fit(run: Run, fit: str) -> Run:
         listed = ", ".join(known) or "none"
         raise HeadlightError(f"{run.path} has no fit {fit!r}: choose one of its fits ({listed})")
     with locked(run.path):
-        info = load_run(run.path).info
-        try:
-            record = json.loads((fits / fit / RECORD).read_text("utf-8"))
-            info = {name: info[name] for name in info if name not in PARTS}
-            info |= {name: record[name] for name in PARTS if name in record}
-            complete = record["fit"]["id"] == fit
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise HeadlightError(f"{fits / fit / RECORD} is damaged: fit the run again") from error
-        if not complete:
-            raise HeadlightError(f"{fits / fit / RECORD} is of another fit: fit the run again")
+        file = fits / fit / RECORD
+        record = read_record(file, FitInfo, "fit the run again")
+        if record.id != fit:
+            raise HeadlightError(f"{file} is of another fit: fit the run again")
+        info = load_run(run.path).info.model_copy(update={"fit": record})
         restored = Run(run.path, info)
-        restored.assignments, restored.clusters  # noqa: B018 - read before anything changes
-        write_json(run.path / "run.json", info)
+        for name in FIT_FILES:  # before anything changes
+            restored.file(name)
+        write_record(run.path / INFO, info)
         publish(run.path, fit)
     return load_run(run.path)
 
@@ -120,10 +118,10 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _place(folder: Path, temporary: Path, info: dict[str, Any]) -> None:
+def _place(folder: Path, temporary: Path, record: FitInfo) -> None:
     """Gives a complete fit, ``temporary``, the folder of its id."""
-    place = folder / FITS / info["fit"]["id"]
-    write_json(temporary / RECORD, {name: info[name] for name in PARTS if name in info})
+    place = folder / FITS / record.id
+    write_record(temporary / RECORD, record)
     temporary.chmod(0o777 & ~UMASK)
     if place.exists():  # the same fit; its files may have been damaged since
         for file in temporary.iterdir():
@@ -133,20 +131,10 @@ def _place(folder: Path, temporary: Path, info: dict[str, Any]) -> None:
     _sync(place.parent)
 
 
-def _adopt(run: Run) -> None:
-    """Gives the current fit a folder, if an earlier version saved it at the top only."""
-    files = [run.path / name for name in FIT_FILES]
-    if run.fitted and run.file("") == run.path / "" and all(file.exists() for file in files):
-        with _new_folder(run.path) as folder:
-            for file in files:
-                shutil.copyfile(file, folder / file.name)
-            _place(run.path, folder, run.info)
-
-
 def _delete_leftovers(folder: Path) -> None:
     for temporary in (folder / FITS).glob(".new-*"):
         shutil.rmtree(temporary, ignore_errors=True)
-    ours = "|".join(re.escape(name) for name in ("run.json", "quarantine.parquet", *FIT_FILES))
+    ours = "|".join(re.escape(name) for name in (INFO, "quarantine.parquet", *FIT_FILES))
     for file in folder.iterdir():
         if re.fullmatch(rf"\.({ours})\.\w{{8}}", file.name):
             with suppress(OSError):

@@ -10,7 +10,9 @@ import numpy as np
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Stages
+from headlight.runs.features import features_digest
 from headlight.runs.fits import save_fit
+from headlight.runs.info import Timing
 from headlight.runs.map import image_map, map_points
 from headlight.runs.run import Run, load_run, locked
 from headlight.runs.tables import assignments_table, clusters_table
@@ -63,7 +65,7 @@ def fit_run(
     """
     from headlight.clustering import SCP
 
-    check_clusters(n_clusters, run.info["source"]["images"])
+    check_clusters(n_clusters, run.info.source.images)
     settings: dict[str, Any] = {
         "asked": n_clusters, "recipe": recipe, "seed": seed, "device": device
     }  # fmt: skip
@@ -71,6 +73,11 @@ def fit_run(
         store = run.features
         paths, stored = store.load()
         features = stored.plain
+        if len(features) < run.info.source.images:
+            raise HeadlightError(
+                f"{store.path} has {len(features):,} of the {run.info.source.images:,} images of "
+                f"{run.path}: run the `headlight cluster` or `embed` of before again"
+            )
         blocks = store.settings.dims or None
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         started = time.perf_counter()
@@ -91,28 +98,36 @@ def fit_run(
         )
         clusters = clusters_table(assignments, features, scp.cluster_quality_)
         confidence = float(assignments["confidence"].to_numpy().mean())
-        current = load_run(run.path)
-        info = dict(current.info)
-        info["fit"] = {"id": "", "images": len(features), "loss": float(scp.loss_), **settings}
-        info["fit"]["n_clusters"] = scp.n_clusters_
+        fit = settings | {
+            "images": len(features),
+            "features": features_digest(store),
+            "loss": float(scp.loss_),
+            "n_clusters": scp.n_clusters_,
+            "mean_confidence": round(confidence, 4),
+            "graph_information": round(float(scp.head_scores_[scp.chosen_head_]), 4),
+        }
         if blocks:
             names = part_names(store.settings.encoder)
             if len(names) != len(blocks):  # a file with a + in its name is no longer there
                 names = [f"encoder {i + 1}" for i in range(len(blocks))]
-            left_out = [names[i] for i in np.flatnonzero(~scp.blocks_used_)]
-            info["fit"]["encoders_left_out"] = left_out
+            left_out = np.flatnonzero(~scp.blocks_used_)
+            fit["encoders_left_out"] = tuple(names[i] for i in left_out)
         if n_clusters == "auto":
             count = scp.n_clusters_count_
-            info["fit"]["n_clusters_range"] = [count.low, count.high]
-            info["fit"]["n_clusters_curve"] = [round(float(value), 4) for value in count.curve]
-        took = {"fit": {"seconds": round(seconds, 2)}, "map": {"seconds": round(mapped, 2)}}
-        info["timings"] = info.get("timings", {}) | took
-        information = float(scp.head_scores_[scp.chosen_head_])
-        info["scores"] = {
-            "mean_confidence": round(confidence, 4),
-            "graph_information": round(information, 4),
-        }
-        save_fit(current, info, scp, assignments, clusters, discard_edits=discard_edits)
+            fit["n_clusters_range"] = (count.low, count.high)
+            fit["n_clusters_curve"] = tuple(round(float(value), 4) for value in count.curve)
+        current = load_run(run.path)
+        took = {"fit": Timing(seconds=round(seconds, 2)), "map": Timing(seconds=round(mapped, 2))}
+        info = current.info.model_copy(update={"timings": current.info.timings | took})
+        save_fit(
+            current,
+            info,
+            fit,
+            scp,
+            assignments=assignments,
+            clusters=clusters,
+            discard_edits=discard_edits,
+        )
     return load_run(run.path)
 
 
@@ -122,13 +137,12 @@ def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> 
     Raises:
         HeadlightError: the run has one; the message gives the command that replaces it.
     """
-    if not run.fitted:
+    if not (fit := run.info.fit):
         return
-    fit = run.info["fit"]
     wanted = {
-        "-k": (fit.get("asked", fit["n_clusters"]), n_clusters),
-        "recipe": (fit["recipe"], recipe),
-        "seed": (fit["seed"], seed),
+        "-k": (fit.asked, n_clusters),
+        "recipe": (fit.recipe, recipe),
+        "seed": (fit.seed, seed),
     }
     other = [f"{name} {had}, not {new}" for name, (had, new) in wanted.items() if had != new]
     if other:

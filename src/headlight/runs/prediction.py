@@ -13,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headlight.encoders import load_fusion, part_names
-from headlight.engines import engine_name, make_engines
+from headlight.engines import engine_name, engines_like
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
 from headlight.images import BadImage, ImageRef, ImageSource
@@ -74,29 +74,23 @@ def predict_run(
     if source.count == 0:
         raise HeadlightError(f"no images in {source.uri}")
     model = run.model
-    if run.info["encoder"]["encoder"].startswith(IMPORTED):
+    if run.info.encoder.name.startswith(IMPORTED):
         raise HeadlightError(
             f"the features of {run.path} were made elsewhere, so new images can't be embedded "
             f"here: use load_run({str(run.path)!r}).model.predict(features) in Python"
         )
     refuse_code(run, encoder)
-    encoders = load_fusion(run.info["encoder"]["encoder"])
-    if encoders.weights_hash != run.info["encoder"]["weights"]:
+    encoders = load_fusion(run.info.encoder.name)
+    if encoders.weights_hash != run.info.encoder.weights:
         raise HeadlightError(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    # The run's own arithmetic where this machine has it: rounding moves images between clusters.
-    arithmetic = {name.rpartition("-")[2] for name in run.info["encoder"]["engine"].split("+")}
-    one = arithmetic.pop() if len(arithmetic) == 1 else "auto"
-    try:
-        engines = make_engines(encoders, device, one)
-    except HeadlightError:
-        engines = make_engines(encoders, device)
-    if (name := engine_name(engines)) != run.info["encoder"]["engine"]:
+    engines = engines_like(encoders, run.info.encoder.engine, device)
+    if (name := engine_name(engines)) != run.info.encoder.engine:
         warnings.warn(
             f"predicting with {name}, while the run's features are by "
-            f"{run.info['encoder']['engine']}: rounding differs, and images between two clusters "
+            f"{run.info.encoder.engine}: rounding differs, and images between two clusters "
             "may get the other one",
             stacklevel=2,
         )
@@ -120,7 +114,7 @@ def refuse_code(run: Run, encoder: str | None = None) -> None:
     Raises:
         HeadlightError: its encoder imports code, and the user has not named the same ``encoder``.
     """
-    own = run.info["encoder"]["encoder"]
+    own = run.info.encoder.name
     if encoder != own and any(part.strip().startswith("torch:") for part in part_names(own)):
         raise HeadlightError(
             f"the encoder of {run.path}, {own}, imports code: add --encoder {own} if you trust it"

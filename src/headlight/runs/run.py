@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
 from headlight.errors import HeadlightError
-from headlight.runs.files import FITS, read_table
+from headlight.runs.files import FITS, digest, read_table
+from headlight.runs.info import FitInfo, RunInfo, read_record
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
     from headlight.features import FeatureStore
     from headlight.images import ImageSource
 
-FORMAT = 1
+INFO = "run.json"
 FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
@@ -34,14 +34,14 @@ class Run:
     Use `load_run`.
     """
 
-    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+    def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
         self.info = info
 
     def __repr__(self) -> str:
-        fit = self.info.get("fit")
-        what = f"{fit['n_clusters']} clusters" if fit else "not fitted"
-        return f"Run({str(self.path)!r}, {self.info['source']['images']} images, {what})"
+        fit = self.info.fit
+        what = f"{fit.n_clusters} clusters as fitted" if fit else "not fitted"
+        return f"Run({str(self.path)!r}, {self.info.source.images} images, {what})"
 
     as_html: ClassVar[Callable[[Run], str] | None] = None
     """How a notebook shows a run; `headlight.review` sets it, as imports go down only."""
@@ -50,31 +50,41 @@ class Run:
         return Run.as_html(self) if Run.as_html else None
 
     @property
-    def fitted(self) -> bool:
-        """Whether a head was trained yet, or only features made."""
-        return "fit" in self.info
+    def fit(self) -> FitInfo:
+        """The current fit.
+
+        Raises:
+            HeadlightError: there is none yet.
+        """
+        if self.info.fit is None:
+            raise HeadlightError(
+                f"{self.path} holds features but no clusters yet: run `headlight fit {self.path}`"
+            )
+        return self.info.fit
 
     @cached_property
     def assignments(self) -> pa.Table:
         """One row an image; columns as in `headlight.runs.tables.assignments_table`."""
-        return read_table(self.file("assignments.parquet"), self._fit_id)
+        return read_table(self.file("assignments.parquet"))
 
     @cached_property
     def clusters(self) -> pa.Table:
         """One row a cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
-        return read_table(self.file("clusters.parquet"), self._fit_id)
+        return read_table(self.file("clusters.parquet"))
 
     @cached_property
     def quarantine(self) -> pa.Table:
         """Images that could not be used: path, error."""
-        return read_table(self.path / "quarantine.parquet")
+        return read_table(
+            self.path / "quarantine.parquet", {"path": pa.string(), "error": pa.string()}
+        )
 
     @cached_property
     def model(self) -> SCP:
         """The fitted estimator."""
         from headlight.runs.model import load_model
 
-        return load_model(self.file("model.safetensors"), self._fit_id)
+        return load_model(self.file("model.safetensors"))
 
     @cached_property
     def source(self) -> ImageSource:
@@ -82,7 +92,7 @@ class Run:
         from headlight.images import open_source
 
         try:
-            return open_source(self.info["source"]["uri"])
+            return open_source(self.info.source.uri)
         except HeadlightError as error:
             raise HeadlightError(
                 f"the images of {self.path} are gone: {error}; move them back, or put a link "
@@ -94,20 +104,33 @@ class Run:
         """The features of the images."""
         from headlight.features import FeatureStore
 
-        return FeatureStore.open(self.path / "features.lance")
+        store = FeatureStore.open(self.path / "features.lance")
+        made, stored = self.info.encoder, store.settings
+        if (made.weights, made.dim, made.views) != (stored.weights, stored.dim, stored.views):
+            raise HeadlightError(
+                f"{store.path} is not of the run that {self.path / INFO} tells of: "
+                "put back the one that belongs there, or embed again with another -o"
+            )
+        return store
 
     def file(self, name: str) -> Path:
-        """Where the file ``name`` of the current fit is; at the top in a run without ``fits``."""
-        fit = self.path / FITS / self._fit_id
-        return (fit if fit.is_dir() else self.path) / name
+        """Where the file ``name`` of the current fit is, as it was written.
 
-    @property
-    def _fit_id(self) -> str:
-        if not self.fitted:
-            raise HeadlightError(
-                f"{self.path} holds features but no clusters yet: run `headlight fit {self.path}`"
-            )
-        return self.info["fit"]["id"]
+        Each is there twice, in the fit's own folder and at the top.
+
+        Raises:
+            HeadlightError: neither is as it was written, or there is no fit.
+        """
+        fit = self.fit
+        places = [self.path / FITS / fit.id / name, self.path / name]
+        for place in places:
+            try:
+                if digest(place) == fit.files[name]:
+                    return place
+            except (OSError, KeyError):
+                continue
+        what = "damaged" if any(place.exists() for place in places) else "missing"
+        raise HeadlightError(f"{places[0]} is {what}: run `headlight fit {self.path}` again")
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
@@ -117,23 +140,16 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         path: the folder, as given to ``-o``.
 
     Raises:
-        HeadlightError: there is none, it is no run, or a newer headlight wrote it.
+        HeadlightError: there is none, it is no run, it is damaged, or a newer headlight wrote it.
     """
     folder = Path(path)
     if not folder.is_dir():
         raise HeadlightError(f"{folder}: no such run folder")
+    remedy = "delete it and run the `headlight cluster` of before: the features are kept"
     try:
-        info = json.loads((folder / "run.json").read_text("utf-8"))
-        version = info["format"]
+        return Run(folder, read_record(folder / INFO, RunInfo, remedy))
     except FileNotFoundError:
-        raise HeadlightError(f"{folder} is not a run of headlight: it has no run.json") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HeadlightError(f"{folder / 'run.json'} is damaged: {error}") from error
-    if version != FORMAT:
-        raise HeadlightError(
-            f"{folder} has format {version}, this headlight reads {FORMAT}: update headlight"
-        )
-    return Run(folder, info)
+        raise HeadlightError(f"{folder} is not a run of headlight: it has no {INFO}") from None
 
 
 @contextmanager

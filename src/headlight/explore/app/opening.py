@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +13,6 @@ from headlight.errors import HeadlightError
 from headlight.images import ImageSource
 from headlight.review.review import Review, review
 from headlight.runs import Run, load_run
-from headlight.runs.files import read_table
 
 
 @dataclass
@@ -86,8 +83,7 @@ def _without_clusters(run: Run) -> Run | None:
     except (HeadlightError, OSError, KeyError, ValueError):
         return None
     n = len(paths)
-    info: dict[str, Any] = run.info | {"fit": {"id": "", "n_clusters": 1}}
-    bare = Run(run.path, info)
+    bare = Run(run.path, run.info.model_copy(update={"fit": None}))
     nan, zero = np.full(n, np.nan, np.float32), np.zeros(n, np.int32)
     columns = {"path": paths, "cluster": zero, "confidence": nan, "second": zero, "margin": nan}
     clusters = {
@@ -103,10 +99,6 @@ def _without_clusters(run: Run) -> Run | None:
 
 
 def _paths(run: Run) -> pa.Array:
-    places = [run.file("assignments.parquet")] if run.fitted else []
-    for place in [*places, run.path / "assignments.parquet"]:
-        with suppress(HeadlightError, KeyError):
-            return read_table(place)["path"].combine_chunks()
     import lance
 
     table = lance.dataset(run.features.path).to_table(columns=["path"])

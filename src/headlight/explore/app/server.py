@@ -132,7 +132,7 @@ def _static_files() -> dict[str, bytes]:
 
 def _mark(session: Session) -> str:
     run = session.opened.run
-    fit = run.info["fit"]["id"] if run else ""
+    fit = run.info.fit.id if run and run.info.fit else ""
     return hashlib.sha256(f"{session.path.resolve()} {fit}".encode()).hexdigest()[:12]
 
 

@@ -290,7 +290,7 @@ class Session:
     def _title(self) -> str:
         if not self.opened.run:
             return self.path.name
-        uri = self.opened.run.info["source"]["uri"]
+        uri = self.opened.run.info.source.uri
         return Path(uri).name or uri
 
     def _review(self) -> Review:

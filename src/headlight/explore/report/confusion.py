@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from headlight.errors import HeadlightError
-from headlight.runs import Run
-from headlight.runs.files import read_table
+from headlight.review.evaluating import known_labels
+from headlight.review.review import Review
 
 NUMBERS = 24  # classes and clusters up to which the matrix shows numbers
 MISTAKES = 12
@@ -75,30 +74,24 @@ class Truth:
         return max(len(self.classes), len(self.columns)) <= MOST
 
 
-def truth_of(run: Run, assignments: pa.Table, names: dict[int, str]) -> Truth | None:
-    """Compares the clusters with the labels that `headlight evaluate` left in the run.
+def truth_of(review: Review, names: dict[int, str]) -> Truth | None:
+    """Compares the clusters as edited with the labels that `headlight evaluate` left in the run.
 
     Arguments:
-        run: whose ``labels.parquet`` is read.
-        assignments: of `headlight.review.review.Review.assignments`.
+        review: of the run.
         names: of the clusters.
 
     Returns:
         None where no labels are known, or none for these images.
     """
-    file = run.path / "labels.parquet"
-    if not file.is_file():
-        return None
     try:
-        table = read_table(file)
-        known = dict(zip(table["path"].to_pylist(), table["label"].to_pylist(), strict=True))
-    except (HeadlightError, KeyError):
+        found = known_labels(review)
+    except HeadlightError:
         return None  # scores are a bonus; a damaged file must not cost the report
-    paths, cluster = assignments["path"].to_pylist(), assignments["cluster"].to_numpy()
-    rows = [i for i, path in enumerate(paths) if path in known]
-    if not rows:
+    if found is None:
         return None
-    return compare([known[paths[i]] for i in rows], cluster[rows], names)
+    rows, labels = found
+    return compare(labels, review.labels[rows], names)
 
 
 def compare(labels: list[str], clusters: np.ndarray, names: dict[int, str]) -> Truth:

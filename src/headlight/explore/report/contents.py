@@ -110,7 +110,7 @@ def contents_of(run: Run) -> ReportContents:
     ]
     cards = make_cards(assignments, table, dict(enumerate(colours)))
     sizes = [row["size"] for row in clusters if row["size"]]
-    truth = truth_of(run, assignments, {row["cluster"]: row["name"] for row in clusters})
+    truth = truth_of(reviewed, {row["cluster"]: row["name"] for row in clusters})
     quarantine = run.quarantine.slice(0, QUARANTINE).to_pylist()
     return ReportContents(
         title=_title(run),
@@ -128,16 +128,16 @@ def contents_of(run: Run) -> ReportContents:
         ),
         points=choose_points(assignments),
         tree=tree_of(run),
-        curve=curve_of(run.info["fit"]),
+        curve=curve_of(run.fit),
         truth=truth,
         duplicates=near_duplicates(assignments),
         quarantine=[(row["path"], row["error"]) for row in quarantine],
         more_quarantine=len(run.quarantine) - len(quarantine),
-        command=command_of(run.info),
-        settings=settings_of(run.info),
+        command=command_of(run.info, run.fit),
+        settings=settings_of(run.info, run.fit),
     )
 
 
 def _title(run: Run) -> str:
-    uri = run.info["source"]["uri"]
+    uri = run.info.source.uri
     return PurePath(uri).name or uri

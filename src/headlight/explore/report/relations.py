@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.runs import Run
+from headlight.runs.info import FitInfo
 
 TREE_WIDTH = 1000
 LEAST = -3.0  # log10 of the density below which clusters count as unrelated
@@ -94,17 +94,17 @@ def draw_tree(merges: np.ndarray) -> Tree:
     return Tree(order, branches, colours)
 
 
-def curve_of(fit: dict[str, Any]) -> Curve | None:
+def curve_of(fit: FitInfo) -> Curve | None:
     """The curve behind an automatic number of clusters; None where it was given.
 
     Arguments:
         fit: of ``run.json``.
     """
-    if fit.get("asked") != "auto" or not fit.get("n_clusters_curve"):
+    if not fit.n_clusters_range or not fit.n_clusters_curve:
         return None
-    values = np.asarray(fit["n_clusters_curve"], np.float64)
-    low, high = fit["n_clusters_range"]
-    chosen = fit["n_clusters"]
+    values = np.asarray(fit.n_clusters_curve, np.float64)
+    low, high = fit.n_clusters_range
+    chosen = fit.n_clusters
     lowest = float(min(np.floor(values.min() * 20) / 20, 0.85))
     across = max(len(values) - 1, 1)
     x = 1000 * np.arange(len(values)) / across
