@@ -14,7 +14,7 @@ from headlight.images import open_source
 from headlight.pipeline import default_run
 from headlight.review.log import rename
 from headlight.review.review import review
-from headlight.runs import embed_run, predict_run
+from headlight.runs import predict_run
 from headlight.runs.info import SourceInfo
 from tests.conftest import make_photos
 
@@ -87,7 +87,7 @@ def test_cluster_again_resumes_and_other_settings_are_refused(
     assert review(edited).names[0] == "mine"
     assert "mine" in (edited.path / "report.html").read_text("utf-8")
     shutil.copy(photos / "disc" / "00.png", photos / "disc" / "new.png")
-    embed_run(open_source(photos), edited.path, views=0, device="cpu")
+    headlight.embed(photos, **settings)
     with pytest.raises(headlight.HeadlightError, match=r"has edits \(1 name\)"):
         headlight.cluster(photos, 3, **settings)
     assert review(headlight.load_run(edited.path)).names[0] == "mine"

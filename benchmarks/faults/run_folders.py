@@ -203,7 +203,10 @@ def _export(run: Path, out: Path) -> str:
 def _show(run: Path, out: Path) -> str:
     from headlight.runs import load_run
 
-    return _hash(str(load_run(run)._repr_html_()), run)
+    html = str(load_run(run)._repr_html_())
+    if f"<b>{run}</b>: " in html:  # an error, shown in its place
+        raise HeadlightError(html)
+    return _hash(html, run)
 
 
 def _predict(run: Path, out: Path) -> str:
