@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headlight.images.decoding_work import decodes_slowly, pixels_decoded, tile_pixels
 from headlight.images.file_types import why_unsupported
 from headlight.images.source import BadImage
 
@@ -29,12 +30,16 @@ class DecodeLimits:
         pixels: most pixels held in memory; a JPEG, decoded at reduced size, may be larger on disk.
         pixels_a_byte: most pixels a byte of the file may stand for, in images above
             `SMALL_PIXELS`; more than any photograph or scan has.
+        decoded_pixels: most pixels decoded in all, each as often as it is: some 10 s.
+        slow_bytes: largest file in a format that only a decoder in Python reads: some 5 s.
         total_bytes: memory that all threads together may spend on decoding at a time.
     """
 
     file_bytes: int = 256 * 2**20
     pixels: int = 100_000_000
     pixels_a_byte: int = 2_000
+    decoded_pixels: int = 5_000_000_000
+    slow_bytes: int = 16 * 2**20
     total_bytes: int = 2 * 2**30
 
 
@@ -96,13 +101,20 @@ def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Im
             # A progressive JPEG holds all its coefficients in memory, whatever size is asked for.
             if image.format == "JPEG" and not image.info.get("progressive"):
                 image.draft("RGB", _draft_size(width, height, min_side))
-            pixels = max(image.width * image.height, _tile_pixels(image))
+            pixels = max(image.width * image.height, tile_pixels(image))
             if pixels > limits.pixels:
                 raise BadImage(_too_many_pixels(width, height, limits))
             if pixels > max(SMALL_PIXELS, len(data) * limits.pixels_a_byte):
                 raise BadImage(
                     f"damaged or blank: {len(data):,} bytes are too few for {width} × {height} "
                     "pixels"
+                )
+            if pixels_decoded(image, data) > limits.decoded_pixels:
+                raise BadImage("damaged or hostile: decoding it would take too long")
+            if len(data) > limits.slow_bytes and decodes_slowly(image):
+                raise BadImage(
+                    f"a text or run-length file over {limits.slow_bytes / 2**20:.0f} MiB: "
+                    "save it as PNG"
                 )
             cost = pixels * _BYTES_A_PIXEL.get(image.mode.split(";")[0], _OTHER_BYTES_A_PIXEL)
             with _budget.spend(cost, limits.total_bytes):
@@ -134,12 +146,6 @@ def _too_many_pixels(width: int, height: int, limits: DecodeLimits) -> str:
         f"too many pixels: {width} × {height} = {megapixels:.0f} megapixels, "
         f"the limit is {limits.pixels / 1e6:.0f}"
     )
-
-
-def _tile_pixels(image: Image.Image) -> int:
-    """Pixels of one tile of a TIFF: a whole one is decoded even where the image is smaller."""
-    tags = getattr(image, "tag_v2", {})
-    return int(tags.get(322, 0)) * int(tags.get(323, 0))
 
 
 def _upright(image: Image.Image) -> Image.Image:
