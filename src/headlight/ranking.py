@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
@@ -103,14 +104,15 @@ def rank_encoders(
     common = sorted(set.intersection(*(set(one.paths) for one in found)))
     if len(common) < FEWEST:
         raise HeadlightError(
-            f"{len(common)} usable images in {sample.uri}: ranking encoders needs {FEWEST} or more"
+            f"{counted(len(common), 'usable image')} in {sample.uri}: "
+            f"ranking encoders needs {FEWEST} or more"
         )
     rows = [one.rows(common) for one in found]
     counts = [_count(X) for X in rows]
     k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
     if not 2 <= k <= len(common):
         raise HeadlightError(
-            f"-k {k}: give 2 clusters or more, and fewer than {len(common)} images"
+            f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images"
         )
     clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
     from headlight.clustering.peers import judge_by_peers

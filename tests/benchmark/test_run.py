@@ -76,8 +76,8 @@ def test_every_method_is_scored_on_the_images_kept_aside(measured: dict) -> None
 
 def test_counts_unlike_the_published_ones_are_said(measured: dict) -> None:
     notes = " ".join(measured["notes"])
-    assert "CIFAR-10 has 50,000 train images, here are 40" in notes
-    assert "CIFAR-10 has 10,000 test images, here are 20" in notes
+    assert "CIFAR-10 has 50,000 train images, but here there are 40" in notes
+    assert "CIFAR-10 has 10,000 test images, but here there are 20" in notes
 
 
 def test_second_run_embeds_nothing_and_scores_the_same(cifar10: Path, measured: dict) -> None:
@@ -151,7 +151,7 @@ def test_imagenet10_is_judged_on_the_images_fitted_on(tmp_path: Path) -> None:
     )
     assert (result["images"], result["test_images"]) == (30, None)
     assert "judged on the same" in about(result)
-    assert "1 train images could not be used." in result["notes"]
+    assert "1 train image could not be used." in result["notes"]
     for row in result["methods"]:
         cells = [row["method"], *(spread(row[name]) for name in ("acc", "nmi", "ari"))]
         assert f"| {' | '.join(cells)} |" in out.read_text("utf-8")
@@ -235,7 +235,7 @@ def test_k_means_finds_blobs_and_labels_others() -> None:
 
 
 def test_umap_k_means_finds_blobs_and_labels_others() -> None:
-    pytest.importorskip("umap", reason="needs pip install 'headlight-images[benchmarks]'")
+    pytest.importorskip("umap", reason="UMAP as a baseline (pip install 'headlight-images[benchmarks]')")
     check_baseline(umap_k_means)
 
 

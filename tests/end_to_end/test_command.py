@@ -99,10 +99,11 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
     for arguments, expected in [
         (["cluster", "nowhere", "-k", 3], "nowhere: no such folder or file"),
         (["cluster", "empty", "-k", 3], "no images in"),
-        (["cluster", "texts", "-k", 2], "1 images can't make 2 clusters"),
+        (["cluster", "texts", "-k", 2], "1 image: clustering needs at least 2"),
+        (["cluster", "texts"], "1 image: clustering needs at least 2"),
         (["embed", "texts"], "no usable image in"),
         (["cluster", photos, "-k", 1], "-k 1: give 2 clusters or more"),
-        (["cluster", photos, "-k", 37], "36 images can't make 37 clusters"),
+        (["cluster", photos, "-k", 37], "36 images for 37 clusters: give a smaller -k"),
         (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite"),
         (["cluster", photos, "-k", 3, "--views", -1], "give 0 or more"),
         (["cluster", photos, "-k", 3, "--device", "tpu"], "unknown device"),
@@ -150,10 +151,10 @@ def small_disk(tmp_path: Path):
     folder.mkdir()
     mount = shutil.which("mount")
     if os.geteuid() != 0 or not mount:
-        pytest.skip("mounting a small file system needs root")
+        pytest.skip("a full disk (needs root, to mount a small one)")
     size = ["-o", "size=8m", "tmpfs", str(folder)]
     if subprocess.run([mount, "-t", "tmpfs", *size], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip("a full disk (no tmpfs can be mounted here)")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -28,8 +28,8 @@ from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
 
-pytest.importorskip("onnx", reason="onnx is not installed")
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("onnx", reason="ONNX export (pip install 'headlight-images[export]')")
+onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX export (pip install 'headlight-images[export]')")
 
 
 def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:
@@ -262,8 +262,8 @@ def test_features_made_elsewhere_give_a_head_alone(photos: Path, tmp_path: Path)
 def test_transformers_encoders_are_written_quietly(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], family: str
 ) -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed")
-    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
+    pytest.importorskip("onnxscript", reason="ONNX export (pip install 'headlight-images[export]')")
     from headlight.encoders import load_encoder
     from headlight.export.onnx_encoder import encoder_model
     from tests.encoders.checkpoints import networks, noise, run_torch, save, scatter

@@ -22,6 +22,7 @@ from headlight.benchmark.baselines import (
 )
 from headlight.benchmark.datasets import Dataset, find_dataset, open_dataset
 from headlight.clustering.recipes import views_used
+from headlight.counts import counted
 from headlight.encoders import load_fusion
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
@@ -248,11 +249,11 @@ def _about_images(dataset: Dataset, images: int, reported: int) -> Iterator[str]
     ]
     for kind, there, used, official in counts:
         if used < there:
-            yield f"{there - used:,} {kind} images could not be used."
+            yield f"{counted(there - used, f'{kind} image')} could not be used."
         if there != official:
             yield (
-                f"{dataset.title} has {official:,} {kind} images, here are {there:,}: "
-                "published results can't be compared with these."
+                f"{dataset.title} has {official:,} {kind} images, but here there are {there:,}: "
+                "these scores can't be compared with published ones."
             )
 
 

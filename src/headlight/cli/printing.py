@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.cli.terminal import Terminal
+from headlight.counts import counted, span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,7 +54,7 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
         (report.changed, "changed since, embedded again"),
         (report.gone, "gone from the source, dropped"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),
-        (report.others, "other files skipped"),
+        (report.others, f"other file{'' if report.others == 1 else 's'} skipped"),
     ]
     terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
     for path, reason in report.quarantine[:3]:
@@ -79,7 +80,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
         )
     terminal.table(table)
     if len(rows) > SHOWN:
-        terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
+        terminal.result(f"… and {counted(len(rows) - SHOWN, 'smaller cluster')}")
     for name in run.info["fit"].get("encoders_left_out", []):
         terminal.say(f"{name} adds nothing to the best encoder and was left out")
     if former := run.info["fit"].get("former"):
@@ -90,9 +91,8 @@ def show_run(terminal: Terminal, run: Run) -> None:
     page = (run.path / "report.html").resolve()
     found = ""
     if run.info["fit"]["asked"] == "auto":
-        low, high = run.info["fit"]["n_clusters_range"]
-        found = f" (-k auto; {low} to {high} likely)"
-    terminal.result(f"{total:,} images in {len(rows)} clusters{found}: {run.path}")
+        found = f" (-k auto; {span(*run.info['fit']['n_clusters_range'])} likely)"
+    terminal.result(f"{counted(total, 'image')} in {counted(len(rows), 'cluster')}{found}: {run.path}")
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
 
@@ -132,7 +132,8 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
         terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
     terminal.result(
         f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
-        f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
+        f"({counted(result['images'], 'image')}, {counted(len(classes), 'class', 'classes')}, "
+        f"{counted(len(clusters), 'cluster')})"
     )
 
 

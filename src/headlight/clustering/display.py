@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from headlight.counts import counted, span
+
 OPEN = 20  # clusters listed at once; more are folded away
 LISTED = 200
 # A notebook may be light or dark, whatever the system is: grey and one colour show on both.
@@ -44,18 +46,18 @@ def fitted_html(scp: Any) -> str:
         if len(rows) > OPEN:
             rest = scp.n_clusters_ - OPEN
             note = f"<p>The first {LISTED} are listed.</p>" if scp.n_clusters_ > LISTED else ""
-            parts.append(f"<details><summary>{rest:,} more clusters</summary>")
+            parts.append(f"<details><summary>{counted(rest, 'more cluster')}</summary>")
             parts.append(f"{_table(rows[OPEN:])}{note}</details>")
     return "".join([*parts, "</div>"])
 
 
 def _headline(scp: Any) -> str:
-    said = [f"<b>{scp.n_clusters_:,} clusters</b>"]
+    said = [f"<b>{counted(scp.n_clusters_, 'cluster')}</b>"]
     if hasattr(scp, "labels_"):
         said[0] += f" of {len(scp.labels_):,} rows"
     if hasattr(scp, "n_clusters_count_"):
         count = scp.n_clusters_count_
-        said.append(f"estimated: {count.low:,} to {count.high:,} likely")
+        said.append(f"estimated: {span(count.low, count.high)} likely")
     score = float(scp.head_scores_[scp.chosen_head_])
     said.append(f"head {scp.chosen_head_ + 1} of {len(scp.head_scores_)}, score {score:.3f}")
     if hasattr(scp, "near_duplicates_") and (scp.near_duplicates_ >= 0).any():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING
 
+from headlight.counts import counted
 from headlight.evaluation import SCORES
 from headlight.export.merged_clusters import Folding
 from headlight.export.result import Result
@@ -80,7 +81,7 @@ def model_card(
         unreachable=[result.names[k] for k in folding.unreachable],
         outliers=int(result.review.outlier.sum()),
         licence=_licence(info["encoder"]["encoder"]),
-        many=lambda count, what: f"{count:,} {what}{'s' if count != 1 else ''}",
+        counted=counted,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError, first_line
 from headlight.features.store import FeatureStore
 from headlight.features.update import EmbedReport, Progress, StoreUpdate
@@ -94,7 +95,8 @@ class FeatureFile:
         if self.path.suffix == ".npy":
             if len(self._array) != len(order):
                 raise HeadlightError(
-                    f"{self.path} has {len(self._array):,} rows, the source {len(order):,} images: "
+                    f"{self.path} has {counted(len(self._array), 'row')}, "
+                    f"the source {counted(len(order), 'image')}: "
                     "give one row an image, or a table with a column path"
                 )
             for i, path in enumerate(order):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review.log import EditLog
 from headlight.runs.run import Run
 
 WORDS = {
-    "rename": ("name", "names"),
-    "move": ("move", "moves"),
-    "merge": ("merge", "merges"),
-    "split": ("split", "splits"),
-    "assign": ("refit", "refits"),
-    "outlier": ("outlier mark", "outlier marks"),
-    "done": ("done mark", "done marks"),
+    "rename": "name",
+    "move": "move",
+    "merge": "merge",
+    "split": "split",
+    "assign": "refit",
+    "outlier": "outlier mark",
+    "done": "done mark",
 }
 
 
@@ -42,10 +43,7 @@ def edits_in_words(run: Run) -> str:
             target.append(source.pop())
     counts = Counter(applied)
     order = [*(kind for kind in WORDS if kind in counts), *(counts.keys() - WORDS.keys())]
-    other = ("other edit", "other edits")
-    return ", ".join(
-        f"{counts[kind]:,} {WORDS.get(kind, other)[counts[kind] != 1]}" for kind in order
-    )
+    return ", ".join(counted(counts[kind], WORDS.get(kind, "other edit")) for kind in order)
 
 
 def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:

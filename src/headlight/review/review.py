@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review.changes import Change, State, free_name, plan
 from headlight.review.log import REDO, UNDO, Edit, EditLog
@@ -102,10 +103,9 @@ class Review:
         """One sentence about edits of other fits, which are kept but not applied; or empty."""
         if not (others := self._log.of_other_fits):
             return ""
-        what = "edit was" if others == 1 else "edits were"
         return (
-            f"{others:,} {what} made to an earlier fit of this run and can't be applied to this "
-            f"one; they stay in {self._log.path}."
+            f"{counted(others, 'edit')} of an earlier fit of this run can't be applied to this one; "
+            f"{'it stays' if others == 1 else 'they stay'} in {self._log.path}."
         )
 
     def new_cluster(self, count: int = 1) -> dict[int, str]:

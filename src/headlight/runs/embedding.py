@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.encoders import load_fusion
 from headlight.engines import engine_name, make_engines
 from headlight.errors import HeadlightError
@@ -68,7 +69,7 @@ def embed_run(
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
     refuse_foreign(path)
     if source.count == 0:
-        others = f" among its {source.others:,} files" if source.others else ""
+        others = f" among its {counted(source.others, 'file')}" if source.others else ""
         raise HeadlightError(f"no images in {source.uri}{others}")
     wanted, work = (
         _importing(source, encoder)

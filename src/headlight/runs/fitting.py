@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from headlight.counts import counted
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Stages
@@ -24,14 +25,14 @@ def check_clusters(n_clusters: Clusters, images: int | None = None) -> None:
     Raises:
         HeadlightError: fewer than 2, or more than there are images.
     """
-    if n_clusters == "auto":
-        n_clusters = 2
-    if n_clusters < 2:
+    least = 2 if n_clusters == "auto" else n_clusters
+    if least < 2:
         raise HeadlightError(f"-k {n_clusters}: give 2 clusters or more")
-    if images is not None and images < n_clusters:
-        raise HeadlightError(
-            f"{images} images can't make {n_clusters} clusters: give a smaller -k or more images"
-        )
+    if images is not None and images < least:
+        there = counted(images, "image")
+        if least == 2:
+            raise HeadlightError(f"{there}: clustering needs at least 2; add images to the source")
+        raise HeadlightError(f"{there} for {n_clusters} clusters: give a smaller -k or more images")
 
 
 def fit_run(

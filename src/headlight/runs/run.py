@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.runs.files import FITS, read_table
 
@@ -40,8 +41,9 @@ class Run:
 
     def __repr__(self) -> str:
         fit = self.info.get("fit")
-        what = f"{fit['n_clusters']} clusters" if fit else "not fitted"
-        return f"Run({str(self.path)!r}, {self.info['source']['images']} images, {what})"
+        what = counted(fit["n_clusters"], "cluster") if fit else "not fitted"
+        images = counted(self.info["source"]["images"], "image")
+        return f"Run({str(self.path)!r}, {images}, {what})"
 
     as_html: ClassVar[Callable[[Run], str] | None] = None
     """How a notebook shows a run; `headlight.review` sets it, as imports go down only."""

@@ -8,6 +8,7 @@ from headlight.benchmark.datasets.base import Splits, require_labels
 from headlight.benchmark.datasets.members import Member, Records, read_members
 from headlight.benchmark.datasets.parquet import parquet_splits
 from headlight.benchmark.datasets.pixels import Block, PixelSource
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 
 TITLE = "STL-10"
@@ -55,8 +56,8 @@ def open_stl10(data: Path) -> Splits:
 def _block(images: Member, labels: Member) -> Block:
     if len(images.records) != len(labels.records):
         raise HeadlightError(
-            f"{images.where} has {len(images.records):,} images, but {labels.name} "
-            f"{len(labels.records):,} labels: one of the two is cut short"
+            f"{images.where} has {counted(len(images.records), 'image')}, but {labels.name} "
+            f"{counted(len(labels.records), 'label')}: one of the two is cut short"
         )
     values = labels.records[:, 0]
     require_labels(values, 1, N_CLASSES, TITLE, labels.where)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headlight.counts import span
 from headlight.evaluation import SCORES
 from headlight.explore.report.confusion import Truth
 from headlight.explore.report.words import duration, percent
@@ -139,5 +140,4 @@ def _mean_quality(clusters: pa.Table) -> float | None:
 def _number(fit: dict[str, Any]) -> str:
     if fit["asked"] != "auto":
         return str(fit["asked"])
-    low, high = fit["n_clusters_range"]
-    return f"auto: {fit['n_clusters']} found, {low} to {high} likely"
+    return f"auto: {fit['n_clusters']} found, {span(*fit['n_clusters_range'])} likely"
