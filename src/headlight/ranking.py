@@ -17,7 +17,7 @@ from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
 
 if TYPE_CHECKING:
-    from headlight.clustering.peers import Clustered
+    from headlight.clustering.peers import Clustering
 
 NEIGHBOURS = 15
 VIEWS = 2
@@ -26,7 +26,7 @@ FEWEST = 50
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedEncoder:
     """An encoder and what was found of it.
 
     Arguments:
@@ -73,7 +73,7 @@ def rank_encoders(
     n_clusters: int | Literal["auto"] = "auto",
     device: str = "auto",
     stage: Callable[[str], Progress | None] | None = None,
-) -> list[Ranked]:
+) -> list[RankedEncoder]:
     """Embeds a sample of images with each encoder, clusters each, and ranks them without labels.
 
     Arguments:
@@ -100,7 +100,9 @@ def rank_encoders(
     for name in encoders:
         load_fusion(name)  # what can't be had is said before any work is done
     sample = Sample(open_source(source), images)
-    found = [_embedded(sample, name, device, stage(name) if stage else None) for name in encoders]
+    found = [
+        _embed_sample(sample, name, device, stage(name) if stage else None) for name in encoders
+    ]
     common = sorted(set.intersection(*(set(one.paths) for one in found)))
     if len(common) < FEWEST:
         raise HeadlightError(
@@ -108,18 +110,16 @@ def rank_encoders(
             f"ranking encoders needs {FEWEST} or more"
         )
     rows = [one.rows(common) for one in found]
-    counts = [_count(X) for X in rows]
+    counts = [_estimate_clusters(X) for X in rows]
     k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
     if not 2 <= k <= len(common):
-        raise HeadlightError(
-            f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images"
-        )
-    clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
+        raise HeadlightError(f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images")
+    clustered, confidence = zip(*(_cluster_sample(X, k) for X in rows), strict=True)
     from headlight.clustering.peers import judge_by_peers
 
     scores = judge_by_peers(clustered, k).tolist()
     ranked = [
-        Ranked(name, score, count, sure, one.rate)
+        RankedEncoder(name, score, count, sure, one.rate)
         for name, score, count, sure, one in zip(
             encoders, scores, counts, confidence, found, strict=True
         )
@@ -128,7 +128,7 @@ def rank_encoders(
 
 
 @dataclass(frozen=True)
-class _Embedded:
+class _EmbeddedSample:
     paths: list[str]
     features: np.ndarray
     rate: float
@@ -139,7 +139,9 @@ class _Embedded:
         return self.features[[place[path] for path in paths]]
 
 
-def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | None) -> _Embedded:
+def _embed_sample(
+    sample: Sample, encoder: str, device: str, progress: Progress | None
+) -> _EmbeddedSample:
     from headlight.runs import embed_run
 
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
@@ -154,10 +156,10 @@ def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | No
         paths, stored = run.features.load()
         spent = run.info["timings"]["embed"]
         rate = spent["images"] / max(spent["seconds"], 1e-3)
-        return _Embedded(paths.to_pylist(), np.asarray(stored.whole), rate)
+        return _EmbeddedSample(paths.to_pylist(), np.asarray(stored.whole), rate)
 
 
-def _count(X: np.ndarray) -> int:
+def _estimate_clusters(X: np.ndarray) -> int:
     from headlight.clustering.graph import Graph
     from headlight.clustering.number import count_clusters
     from headlight.clustering.projection import fit_projection, project
@@ -169,14 +171,14 @@ def _count(X: np.ndarray) -> int:
     return count_clusters(Spectrum(graph)).n_clusters
 
 
-def _clustered(X: np.ndarray, n_clusters: int) -> tuple[Clustered, float]:
+def _cluster_sample(X: np.ndarray, n_clusters: int) -> tuple[Clustering, float]:
     from headlight.clustering import SCP
     from headlight.clustering.neighbours import nearest_neighbours
-    from headlight.clustering.peers import Clustered
+    from headlight.clustering.peers import Clustering
     from headlight.clustering.projection import project
     from headlight.clustering.validation import Features
 
     scp = SCP(n_clusters, random_state=0).fit(X)
     points = project(Features(X[:, 0]), scp.projection_)[:, 0]
     near = nearest_neighbours(points, min(NEIGHBOURS, len(points) - 1))[0]
-    return Clustered(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())
+    return Clustering(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())

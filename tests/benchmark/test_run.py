@@ -235,7 +235,9 @@ def test_k_means_finds_blobs_and_labels_others() -> None:
 
 
 def test_umap_k_means_finds_blobs_and_labels_others() -> None:
-    pytest.importorskip("umap", reason="UMAP as a baseline (pip install 'headlight-images[benchmarks]')")
+    pytest.importorskip(
+        "umap", reason="UMAP as a baseline (pip install 'headlight-images[benchmarks]')"
+    )
     check_baseline(umap_k_means)
 
 

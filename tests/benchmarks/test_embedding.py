@@ -54,7 +54,9 @@ def test_a_transformer_is_compared_with_transformers_own_loop(photos: Path) -> N
 
 def test_transformers_loop_computes_what_headlight_computes(photos: Path, tmp_path: Path) -> None:
     """Else the two could not be compared. Images are resized in two steps there, in one here."""
-    transformers = pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+    )
     checkpoint.save(tmp_path / "vit", "tiny")
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "vit")
     model = transformers.AutoModel.from_pretrained(tmp_path / "vit").eval()

@@ -28,7 +28,9 @@ from tests.encoders.checkpoints import (
     scatter,
 )
 
-transformers = pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
+transformers = pytest.importorskip(
+    "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+)
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headlight.cli.commands import app
+from headlight.counts import span
 from headlight.features import FeatureStore
 from headlight.runs import load_run
 from tests.conftest import draw
@@ -75,7 +76,7 @@ def test_without_k_the_number_of_clusters_is_found(photos: Path, tmp_path: Path)
     assert low <= fit["n_clusters"] == len(result["clusters"]) <= high
     assert fit["n_clusters_curve"] == sorted(fit["n_clusters_curve"], reverse=True)
     again = headlight("cluster", photos, "--views", 1, cwd=tmp_path)
-    assert f"(-k auto; {low} to {high} likely)" in again.stdout
+    assert f"(-k auto; {span(low, high)} likely)" in again.stdout
     page = (tmp_path / "photos.headlight" / "report.html").read_text("utf-8")
     assert f"auto: {fit['n_clusters']} found, {low} to {high} likely" in page
     refused = headlight("cluster", photos, "-k", 3, "--views", 1, cwd=tmp_path, code=1)

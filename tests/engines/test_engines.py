@@ -39,7 +39,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """A tiny transformer, saved and loaded as any checkpoint is."""
-    transformers = pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+    )
     torch.manual_seed(0)
     config = transformers.Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=8, image_size=SIZE

@@ -24,7 +24,10 @@ class Opened:
 
 @pytest.fixture(scope="module")  # one driver at a time: other modules may start their own
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="the report and the app in a browser (pip install -e '.[dev]')")
+    playwright = pytest.importorskip(
+        "playwright.sync_api",
+        reason="the report and the app in a browser (pip install -e '.[dev]')",
+    )
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("the report and the app in a browser (apt-get install chromium)")

@@ -29,7 +29,9 @@ from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
 
 pytest.importorskip("onnx", reason="ONNX export (pip install 'headlight-images[export]')")
-onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX export (pip install 'headlight-images[export]')")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="ONNX export (pip install 'headlight-images[export]')"
+)
 
 
 def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:

@@ -119,7 +119,9 @@ def test_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
         open_source(tmp_path).read("big", LIMIT)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="files of other users (needs root)")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="files of other users (needs root)"
+)
 def test_unreadable_file_is_a_bad_image(tmp_path: Path) -> None:
     file = tmp_path / "locked.png"
     file.write_bytes(b"x")

@@ -106,7 +106,9 @@ def test_equal_images_have_a_map() -> None:
 
 
 def test_the_graph_is_that_of_umap() -> None:
-    umap = pytest.importorskip("umap.umap_", reason="the map (pip install 'headlight-images[explore]')")
+    umap = pytest.importorskip(
+        "umap.umap_", reason="the map (pip install 'headlight-images[explore]')"
+    )
     points = groups(60, 3)[0]
     apart = np.linalg.norm(points[:, None] - points[None], axis=2).astype(np.float32)
     near = np.argsort(apart, axis=1, kind="stable")[:, :15]

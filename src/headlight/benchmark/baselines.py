@@ -26,7 +26,7 @@ Labeller = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class MethodFit:
     """What a method made of the features it was fitted on.
 
     Arguments:
@@ -38,7 +38,7 @@ class Fitted:
     label: Labeller
 
 
-Method = Callable[[ImageFeatures, int, int], Fitted]
+Method = Callable[[ImageFeatures, int, int], MethodFit]
 """Called with features of n images, number of clusters, seed."""
 
 
@@ -100,7 +100,7 @@ def _summary(values: list[float]) -> dict[str, Any]:
     }
 
 
-def k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def k_means(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """k-means of FAISS on every row: the best of 10 starts, 50 iterations each.
 
     Arguments:
@@ -127,10 +127,10 @@ def k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     def nearest(rows: np.ndarray) -> np.ndarray:
         return fitted.assign(rows)[1].astype(np.int64)
 
-    return Fitted(nearest(points), lambda other: nearest(project(other)))
+    return MethodFit(nearest(points), lambda other: nearest(project(other)))
 
 
-def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """UMAP to 10 dimensions (15 neighbours, cosine, no minimal distance), then k-means.
 
     UMAP: McInnes, Healy & Melville 2018, arXiv:1802.03426. Other features go through its
@@ -165,7 +165,7 @@ def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
         placed = reducer.transform(project(other)).astype(np.float32)
         return fitted.predict(placed).astype(np.int64)
 
-    return Fitted(fitted.labels_.astype(np.int64), label)
+    return MethodFit(fitted.labels_.astype(np.int64), label)
 
 
 def has_umap() -> bool:

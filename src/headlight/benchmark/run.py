@@ -13,8 +13,8 @@ import numpy as np
 
 from headlight.benchmark.baselines import (
     SCORES,
-    Fitted,
     Method,
+    MethodFit,
     compare,
     has_umap,
     k_means,
@@ -229,11 +229,11 @@ def _headlight(recipe: str, run: Run, device: str) -> Method:
 
     blocks = run.features.settings.dims or None
 
-    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> Fitted:
+    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> MethodFit:
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         X, augmented = features.to_fit()
         scp.fit(X, augmented=augmented)
-        return Fitted(scp.labels_, scp.predict)
+        return MethodFit(scp.labels_, scp.predict)
 
     return fit
 

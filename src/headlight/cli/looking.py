@@ -108,7 +108,11 @@ def export(
         path, why = done.missing[0]
         terminal.say(f"{counted(len(done.missing), 'image')} left out, the first: {path!r}: {why}")
     placed = done.linked or done.copied
-    links = f" ({counted(done.linked, 'hard link')}, {counted(done.copied, 'copy', 'copies')})" if placed else ""
+    links = (
+        f" ({counted(done.linked, 'hard link')}, {counted(done.copied, 'copy', 'copies')})"
+        if placed
+        else ""
+    )
     terminal.result(f"{counted(done.exported, 'image')} exported to {dest}{links}")
     terminal.data({"dest": str(dest), "exported": done.exported, "missing": done.missing})
 

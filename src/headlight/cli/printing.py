@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from headlight.features import EmbedReport
-    from headlight.ranking import Ranked
+    from headlight.ranking import RankedEncoder
     from headlight.runs import Run
 
 SHOWN = 25  # clusters in the table that `cluster` prints
@@ -92,7 +92,9 @@ def show_run(terminal: Terminal, run: Run) -> None:
     found = ""
     if run.info["fit"]["asked"] == "auto":
         found = f" (-k auto; {span(*run.info['fit']['n_clusters_range'])} likely)"
-    terminal.result(f"{counted(total, 'image')} in {counted(len(rows), 'cluster')}{found}: {run.path}")
+    terminal.result(
+        f"{counted(total, 'image')} in {counted(len(rows), 'cluster')}{found}: {run.path}"
+    )
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info)
 
@@ -137,7 +139,7 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
     )
 
 
-def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
+def show_ranking(terminal: Terminal, ranked: list[RankedEncoder]) -> None:
     """Encoders, best first, and how to use the first."""
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:

@@ -9,7 +9,7 @@ import torch
 
 from headlight.clustering.graph import Graph
 from headlight.clustering.number import count_clusters
-from headlight.clustering.peers import Clustered, shares_explained
+from headlight.clustering.peers import Clustering, shares_explained
 from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.spectrum import SAMPLE, Spectrum
 from headlight.clustering.starts import starting_partitions
@@ -55,7 +55,7 @@ def fit_joint_projection(
     spectra.append(_spectrum(features, together))
     shares = shares_explained(
         [
-            Clustered(starting_partitions(one, k, 1, seed=0)[0], one.graph.near(k))
+            Clustering(starting_partitions(one, k, 1, seed=0)[0], one.graph.near(k))
             for one in spectra
         ],
         k,

@@ -24,7 +24,7 @@ JUDGED_BATCH = 2048
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainedHeads:
     """Trained heads and what is known of them.
 
     Arguments:
@@ -54,7 +54,7 @@ def learn(
     device: torch.device,
     generator: torch.Generator,
     progress: Callable[[int, int], object] | None = None,
-) -> Learned:
+) -> TrainedHeads:
     """Trains heads as the recipe says.
 
     Arguments:
@@ -110,4 +110,4 @@ def learn(
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
     shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]
     scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
-    return Learned(heads, labels, losses, scores, n_steps)
+    return TrainedHeads(heads, labels, losses, scores, n_steps)

@@ -12,7 +12,7 @@ from headlight.clustering.information import edge_shares, graph_information
 
 
 @dataclass(frozen=True)
-class Clustered:
+class Clustering:
     """One clustering of some rows, and the neighbour graph of the features it came from.
 
     Arguments:
@@ -24,7 +24,7 @@ class Clustered:
     neighbours: torch.Tensor
 
 
-def shares_explained(clustered: Sequence[Clustered], n_clusters: int) -> np.ndarray:
+def shares_explained(clustered: Sequence[Clustering], n_clusters: int) -> np.ndarray:
     """How well clustering i explains graph j, as a share of what j's own does: float64 (m, m).
 
     I(i, j) / I(j, j), 1 at most, with I the `graph_information` of clustering i on graph j. It
@@ -49,7 +49,7 @@ def shares_explained(clustered: Sequence[Clustered], n_clusters: int) -> np.ndar
     return np.divide(found, own, out=np.ones_like(found), where=own > 0).clip(max=1)
 
 
-def judge_by_peers(clustered: Sequence[Clustered], n_clusters: int) -> np.ndarray:
+def judge_by_peers(clustered: Sequence[Clustering], n_clusters: int) -> np.ndarray:
     """How well each clustering explains the neighbour graphs of the others: float64 (m,).
 
     The mean of `shares_explained` over the others' graphs: 1 is as well as their own clusterings.

@@ -12,7 +12,7 @@ import numpy as np
 from headlight.encoders.base import Encoder
 from headlight.encoders.offline_openvino import ov
 from headlight.engines.base import Unsupported, cpu_count
-from headlight.engines.conversion_cache import Kept
+from headlight.engines.conversion_cache import ModelCache
 from headlight.engines.probe import fault, probe_images, reference_features
 from headlight.errors import HeadlightError
 
@@ -39,7 +39,7 @@ def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, st
     core = ov.Core()
     if precision not in ("auto", *_precisions(core)):
         raise HeadlightError(f"--precision {precision}: this processor has no such arithmetic")
-    kept = Kept(encoder, core)
+    kept = ModelCache(encoder, core)
     # The user's own code may have changed while names and weights are the same.
     verdict = None if encoder.name.startswith("torch:") else kept.verdict(precision)
     if verdict is not None:
@@ -51,7 +51,7 @@ def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, st
     return _make(encoder, core, kept, precision)
 
 
-def _make(encoder: Encoder, core: ov.Core, kept: Kept, asked: str) -> tuple[Any, str]:
+def _make(encoder: Encoder, core: ov.Core, kept: ModelCache, asked: str) -> tuple[Any, str]:
     images = probe_images(encoder.input_size)
     network = None if encoder.convert else encoder.build()
     try:

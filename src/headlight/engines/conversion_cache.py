@@ -27,7 +27,7 @@ UNUSED_SECONDS = 60 * 24 * 3600
 MAKERS = ("headlight-images", "openvino", "torch", "transformers", "timm")
 
 
-class Kept:
+class ModelCache:
     """The place in the user's cache for one encoder's converted model.
 
     Arguments:

@@ -9,7 +9,7 @@ from typing import Any
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.streaming import Pairs, open_text, rounded, write_object
+from headlight.export.streaming import JsonPairs, open_text, rounded, write_object
 from headlight.features import Progress
 from headlight.runs import Run
 
@@ -42,7 +42,7 @@ def export_fiftyone(
         with open_text(root / "labels.json") as stream:
             members = {
                 "classes": list(layout.result.names.values()),
-                "labels": Pairs(_labels(layout, data)),
+                "labels": JsonPairs(_labels(layout, data)),
             }
             write_object(stream, members)
     return layout.report(dest)

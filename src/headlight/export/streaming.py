@@ -19,7 +19,7 @@ def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
     stream.write("{")
     for i, (key, value) in enumerate(members.items()):
         stream.write(f"{',' if i else ''}\n{dumped(key)}: ")
-        if isinstance(value, Pairs):
+        if isinstance(value, JsonPairs):
             _write_lines(stream, (f"{dumped(k)}: {dumped(v)}" for k, v in value.items), "{}")
         elif hasattr(value, "__next__"):
             _write_lines(stream, map(dumped, value), "[]")
@@ -34,7 +34,7 @@ def write_array(stream: TextIO, items: Iterable[Any]) -> None:
     stream.write("\n")
 
 
-class Pairs:
+class JsonPairs:
     """Keys and values of an object too long for a dict.
 
     Arguments:

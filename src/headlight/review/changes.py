@@ -17,7 +17,7 @@ _MOST = 2**31 - 2
 
 
 @dataclass
-class State:
+class ReviewState:
     """Clusters as they are after some edits.
 
     Arguments:
@@ -57,7 +57,7 @@ class Change:
     names: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
 
-    def apply(self, state: State, back: bool = False) -> None:
+    def apply(self, state: ReviewState, back: bool = False) -> None:
         """Changes ``state`` in place; ``back`` takes the change back."""
         side = 0 if back else 1
         state.labels[self.rows] = self.labels[side]
@@ -72,7 +72,7 @@ class Change:
         state.done ^= self.done
 
 
-def plan(state: State, edit: Edit) -> Change:
+def plan(state: ReviewState, edit: Edit) -> Change:
     """What ``edit`` would change in ``state``, which stays as it is.
 
     Raises:
@@ -114,14 +114,14 @@ def clean_name(name: str) -> str:
     return name
 
 
-def _rename(state: State, edit: Edit) -> Change:
+def _rename(state: ReviewState, edit: Edit) -> Change:
     cluster = _existing(state, edit["cluster"])
     name = clean_name(edit["name"])
     _refuse_taken(state, name, cluster)
     return Change(names={cluster: (state.names[cluster], name)})
 
 
-def _merge(state: State, edit: Edit) -> Change:
+def _merge(state: ReviewState, edit: Edit) -> Change:
     clusters = {_existing(state, c) for c in edit["clusters"]}
     into = _existing(state, edit["into"])
     gone = clusters - {into}
@@ -136,7 +136,7 @@ def _merge(state: State, edit: Edit) -> Change:
     return Change(rows, (before, into), (kept, kept), names=names, done=gone & state.done)
 
 
-def _put(state: State, edit: Edit) -> Change:
+def _put(state: ReviewState, edit: Edit) -> Change:
     """Of `split`, `move` and `assign`: rows to clusters, some of them new."""
     names: dict[int, tuple[str | None, str | None]] = {}
     for text, given in edit["new"].items():
@@ -171,7 +171,7 @@ def _put(state: State, edit: Edit) -> Change:
     return Change(rows, (state.labels[rows], after[rows]), (kept, hands), names=names)
 
 
-def _outlier(state: State, edit: Edit) -> Change:
+def _outlier(state: ReviewState, edit: Edit) -> Change:
     value = bool(edit["value"])
     rows = unpack_rows(edit["rows"], len(state.labels))
     rows = rows[state.outlier[rows] != value].astype(np.int32)
@@ -181,7 +181,7 @@ def _outlier(state: State, edit: Edit) -> Change:
     return Change(marked=rows, mark=value)
 
 
-def _done(state: State, edit: Edit) -> Change:
+def _done(state: ReviewState, edit: Edit) -> Change:
     cluster = _existing(state, edit["cluster"])
     if (cluster in state.done) == bool(edit["value"]):
         what = "done already" if edit["value"] else "not marked as done"
@@ -195,7 +195,7 @@ def _number(cluster: Any) -> int:
     return cluster
 
 
-def _existing(state: State, cluster: Any) -> int:
+def _existing(state: ReviewState, cluster: Any) -> int:
     if _number(cluster) not in state.names:
         raise HeadlightError(
             f"there is no cluster {cluster} any more: it was merged, or its making was undone"
@@ -203,7 +203,7 @@ def _existing(state: State, cluster: Any) -> int:
     return cluster
 
 
-def _refuse_taken(state: State, name: str, cluster: int) -> None:
+def _refuse_taken(state: ReviewState, name: str, cluster: int) -> None:
     if any(other == name and c != cluster for c, other in state.names.items()):
         raise HeadlightError(
             f"another cluster is called {_short(name)!r}: merge the two, or choose another name"

@@ -58,7 +58,10 @@ def _contents(run: Run) -> Iterable[str]:
     source = run.info["source"]
     title = PurePath(source["uri"]).name or source["uri"]
     parts = [f'<div style="font-size:1.2em"><b>{escape(title)}</b></div>']
-    figures = [counted(source["images"], "image"), f"encoder {escape(run.info['encoder']['encoder'])}"]
+    figures = [
+        counted(source["images"], "image"),
+        f"encoder {escape(run.info['encoder']['encoder'])}",
+    ]
     if not run.fitted:
         figures.append(f"no clusters yet: <code>headlight fit {escape(str(run.path))}</code>")
         return [*parts, f"<div>{' · '.join(figures)}</div>"]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headlight.counts import counted
 from headlight.errors import HeadlightError
-from headlight.review.changes import Change, State, free_name, plan
+from headlight.review.changes import Change, ReviewState, free_name, plan
 from headlight.review.log import REDO, UNDO, Edit, EditLog
 from headlight.runs.features import plain_features
 from headlight.runs.run import Run, load_run
@@ -39,7 +39,7 @@ class Review:
         fitted, clusters = run.assignments, run.clusters
         labels = fitted["cluster"].to_numpy().astype(np.int32)
         numbers = clusters["cluster"].to_pylist()
-        self._state = State(
+        self._state = ReviewState(
             labels=labels.copy(),
             outlier=np.zeros(len(labels), bool),
             by_hand=np.zeros(len(labels), bool),
@@ -103,9 +103,10 @@ class Review:
         """One sentence about edits of other fits, which are kept but not applied; or empty."""
         if not (others := self._log.of_other_fits):
             return ""
+        stay = "it stays" if others == 1 else "they stay"
         return (
-            f"{counted(others, 'edit')} of an earlier fit of this run can't be applied to this one; "
-            f"{'it stays' if others == 1 else 'they stay'} in {self._log.path}."
+            f"{counted(others, 'edit')} of an earlier fit of this run can't be applied to this "
+            f"one; {stay} in {self._log.path}."
         )
 
     def new_cluster(self, count: int = 1) -> dict[int, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headlight.benchmark.datasets.base import Splits, require_labels
-from headlight.benchmark.datasets.members import Member, Records, read_members
+from headlight.benchmark.datasets.members import Member, RecordLayout, read_members
 from headlight.benchmark.datasets.parquet import parquet_splits
 from headlight.benchmark.datasets.pixels import Block, PixelSource
 from headlight.errors import HeadlightError
@@ -16,7 +16,7 @@ PIXELS = 3 * SIDE * SIDE
 
 
 @dataclass(frozen=True)
-class Binary:
+class BinaryVersion:
     """The binary version of one of the two: records of label bytes, then pixels plane by plane.
 
     Arguments:
@@ -37,7 +37,7 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelColumn:
     """Which labels count.
 
     Arguments:
@@ -53,7 +53,7 @@ class Labels:
     names: tuple[str, ...]
 
 
-TEN = Binary(
+TEN = BinaryVersion(
     "cifar-10-binary.tar.gz",
     "cifar-10-batches-bin",
     {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)},
@@ -61,7 +61,7 @@ TEN = Binary(
     1,
     ("cifar-10-python.tar.gz", "cifar-10-batches-py"),
 )
-HUNDRED = Binary(
+HUNDRED = BinaryVersion(
     "cifar-100-binary.tar.gz",
     "cifar-100-binary",
     {"train.bin": 50_000},
@@ -69,12 +69,12 @@ HUNDRED = Binary(
     2,  # the superclass, then the class
     ("cifar-100-python.tar.gz", "cifar-100-python"),
 )
-CIFAR10 = Labels("CIFAR-10", 0, 10, ("label",))
-CIFAR20 = Labels("CIFAR-20", 0, 20, ("coarse_label",))
-CIFAR100 = Labels("CIFAR-100", 1, 100, ("fine_label", "label"))
+CIFAR10 = LabelColumn("CIFAR-10", 0, 10, ("label",))
+CIFAR20 = LabelColumn("CIFAR-20", 0, 20, ("coarse_label",))
+CIFAR100 = LabelColumn("CIFAR-100", 1, 100, ("fine_label", "label"))
 
 
-def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
+def open_cifar(data: Path, version: BinaryVersion, labels: LabelColumn) -> Splits:
     """Train images to fit on, test images to report on: the customary splits.
 
     Arguments:
@@ -87,7 +87,7 @@ def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
     """
     sizes = (version.train | version.test).items()
     record = version.label_bytes + PIXELS
-    files = {name: Records(record, images) for name, images in sizes}
+    files = {name: RecordLayout(record, images) for name, images in sizes}
     members = read_members(data, version.archive, version.folder, files)
     if members is not None:
         uri = f"{data.resolve()}#{version.folder}"
@@ -110,7 +110,7 @@ def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
     )
 
 
-def _block(member: Member, version: Binary, labels: Labels) -> Block:
+def _block(member: Member, version: BinaryVersion, labels: LabelColumn) -> Block:
     values = member.records[:, labels.column]
     require_labels(values, 0, labels.n_classes, labels.title, member.where)
     planes = member.records[:, version.label_bytes :].reshape(-1, 3, SIDE, SIDE)

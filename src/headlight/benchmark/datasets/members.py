@@ -18,7 +18,7 @@ from headlight.errors import HeadlightError
 MOST_UNPACKED = 4 * 2**30
 
 
-class Records(NamedTuple):
+class RecordLayout(NamedTuple):
     """How a file is made up.
 
     Arguments:
@@ -48,7 +48,7 @@ class Member:
 
 
 def read_members(
-    data: Path, archive: str, folder: str, files: Mapping[str, Records]
+    data: Path, archive: str, folder: str, files: Mapping[str, RecordLayout]
 ) -> dict[str, Member] | None:
     """Files of an archive; nothing is unpacked to disk.
 
@@ -82,7 +82,7 @@ def read_members(
     return None
 
 
-def _unpacked(file: Path, records: Records) -> Member:
+def _unpacked(file: Path, records: RecordLayout) -> Member:
     info = file.stat()
     if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
         raise HeadlightError(f"{file} is not a regular file")
@@ -91,7 +91,7 @@ def _unpacked(file: Path, records: Records) -> Member:
         return _member(file.name, stream.read(info.st_size), info.st_mtime_ns, str(file), records)
 
 
-def _packed(archive: Path, folder: str, files: Mapping[str, Records]) -> dict[str, Member]:
+def _packed(archive: Path, folder: str, files: Mapping[str, RecordLayout]) -> dict[str, Member]:
     wanted = {f"{folder}/{name}": name for name in files}
     found: dict[str, Member] = {}
     total = 0
@@ -129,7 +129,7 @@ def _packed(archive: Path, folder: str, files: Mapping[str, Records]) -> dict[st
     return found
 
 
-def _require_size(where: str, size: int, records: Records) -> None:
+def _require_size(where: str, size: int, records: RecordLayout) -> None:
     if size == 0 or size % records.size:
         raise HeadlightError(
             f"{where} has {size:,} bytes, not a whole number of records of {records.size:,}: "
@@ -142,7 +142,7 @@ def _require_size(where: str, size: int, records: Records) -> None:
         )
 
 
-def _member(name: str, content: bytes, mtime_ns: int, where: str, records: Records) -> Member:
+def _member(name: str, content: bytes, mtime_ns: int, where: str, records: RecordLayout) -> Member:
     _require_size(where, len(content), records)
     values = np.frombuffer(content, np.uint8).reshape(-1, records.size)
     return Member(name, values, mtime_ns, where)

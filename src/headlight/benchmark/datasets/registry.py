@@ -13,7 +13,7 @@ from headlight.errors import HeadlightError
 
 
 @dataclass(frozen=True)
-class Known:
+class DatasetEntry:
     """A data set that can be opened.
 
     Arguments:
@@ -29,33 +29,33 @@ class Known:
     open: Callable[[Path], Splits]
 
 
-DATASETS: dict[str, Known] = {
-    "cifar10": Known(
+DATASETS: dict[str, DatasetEntry] = {
+    "cifar10": DatasetEntry(
         "CIFAR-10",
         10,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.TEN, cifar.CIFAR10),
     ),
-    "cifar20": Known(
+    "cifar20": DatasetEntry(
         "CIFAR-20",
         20,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR20),
     ),
-    "cifar100": Known(
+    "cifar100": DatasetEntry(
         "CIFAR-100",
         100,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR100),
     ),
-    "stl10": Known("STL-10", 10, (5_000, 8_000), open_stl10),
-    "imagenet10": Known(
+    "stl10": DatasetEntry("STL-10", 10, (5_000, 8_000), open_stl10),
+    "imagenet10": DatasetEntry(
         "ImageNet-10",
         10,
         (13_000, 13_000),
         lambda data: imagenet.open_imagenet(data, imagenet.TEN),
     ),
-    "imagenet-dogs": Known(
+    "imagenet-dogs": DatasetEntry(
         "ImageNet-Dogs",
         15,
         (19_500, 19_500),
@@ -64,7 +64,7 @@ DATASETS: dict[str, Known] = {
 }
 
 
-def find_dataset(name: str) -> Known:
+def find_dataset(name: str) -> DatasetEntry:
     """The data set called ``name``.
 
     Raises:

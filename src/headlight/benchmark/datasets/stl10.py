@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headlight.benchmark.datasets.base import Splits, require_labels
-from headlight.benchmark.datasets.members import Member, Records, read_members
+from headlight.benchmark.datasets.members import Member, RecordLayout, read_members
 from headlight.benchmark.datasets.parquet import parquet_splits
 from headlight.benchmark.datasets.pixels import Block, PixelSource
 from headlight.counts import counted
@@ -32,8 +32,8 @@ def open_stl10(data: Path) -> Splits:
     """
     files = {}
     for split, images in IMAGES.items():
-        files[f"{split}_X.bin"] = Records(3 * SIDE * SIDE, images)
-        files[f"{split}_y.bin"] = Records(1, images)
+        files[f"{split}_X.bin"] = RecordLayout(3 * SIDE * SIDE, images)
+        files[f"{split}_y.bin"] = RecordLayout(1, images)
     members = read_members(data, ARCHIVE, FOLDER, files)
     if members is not None:
         train, test = (
