@@ -4,7 +4,7 @@ import re
 
 
 class HeadlightError(Exception):
-    """Something the user can mend: what is wrong, which file, what to do, in one sentence.
+    """An error the user can fix: one sentence that says what is wrong, in which file, what to do.
 
     The command line prints it and exits with 1; a traceback is shown with ``--debug`` only.
     """

@@ -27,14 +27,14 @@ FEWEST = 50
 
 @dataclass(frozen=True)
 class RankedEncoder:
-    """An encoder and what was found of it.
+    """An encoder and its scores.
 
     Arguments:
         encoder: its name.
         score: label-free, 0 to 1, 1 the best (`judge_by_peers`).
-        n_clusters: clusters its own features show.
+        n_clusters: number of clusters estimated from its own features.
         confidence: mean calibrated confidence of its clustering.
-        images_per_second: embedding, plain and augmented views, counted by image.
+        images_per_second: embedding speed, with plain and augmented views of each image.
     """
 
     encoder: str
@@ -45,11 +45,11 @@ class RankedEncoder:
 
 
 class Sample(ImageSource):
-    """Some images of a source, at random and always the same.
+    """A random sample of a source's images, always the same.
 
     Arguments:
         whole: the source.
-        images: how many at most.
+        images: at most this many.
     """
 
     def __init__(self, whole: ImageSource, images: int) -> None:
@@ -74,28 +74,30 @@ def rank_encoders(
     device: str = "auto",
     stage: Callable[[str], Progress | None] | None = None,
 ) -> list[RankedEncoder]:
-    """Embeds a sample of images with each encoder, clusters each, and ranks them without labels.
+    """Embed a sample of images with each encoder, cluster it, and rank the encoders without labels.
 
     Arguments:
         source: the images.
-        encoders: names, 2 or more; fused ones (``a+b``) too.
-        images: of the sample.
-        n_clusters: K of all clusterings; ``auto``: the median of what each encoder's features show.
+        encoders: at least 2 names; several joined by ``+`` count as one.
+        images: size of the sample.
+        n_clusters: K of all clusterings; ``auto``: the median of the estimates from each encoder's
+            features.
         device: where encoders run.
-        stage: called with each encoder's name, gives what its embedding reports progress to.
+        stage: called with each encoder's name; returns the progress callback of its embedding.
 
     Returns:
         The encoders, best first.
 
     Raises:
-        HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be had.
+        HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be
+            loaded.
     """
     from headlight.encoders import load_fusion
 
     if len(set(encoders)) < 2:
         raise HeadlightError(
-            f"ranking compares encoders, and there is only {', '.join(set(encoders)) or 'none'}: "
-            "choose two or more (--encoders A,B; `headlight encoders` lists them)"
+            f"ranking needs at least two encoders, but got {', '.join(set(encoders)) or 'none'}: "
+            "choose more (--encoders A,B; `headlight encoders` lists them)"
         )
     for name in encoders:
         load_fusion(name)  # what can't be had is said before any work is done

@@ -236,7 +236,7 @@ def test_members_that_climb_out_or_link_are_passed_over(tmp_path: Path) -> None:
     build("test")
     assert np.array_equal(pixels(open_dataset("cifar10", folder).splits.test), images[50:])
     build(None)
-    assert f"has no file {test}" in sentence("cifar10", folder)
+    assert f"lacks the file {test}" in sentence("cifar10", folder)
     assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(
         ["data", "secret", "cifar-10-binary.tar.gz"]
     )

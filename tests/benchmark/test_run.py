@@ -150,7 +150,7 @@ def test_imagenet10_is_judged_on_the_images_fitted_on(tmp_path: Path) -> None:
         out=out,
     )
     assert (result["images"], result["test_images"]) == (30, None)
-    assert "judged on the same" in about(result)
+    assert "evaluated on the same" in about(result)
     assert "1 train image could not be used." in result["notes"]
     for row in result["methods"]:
         cells = [row["method"], *(spread(row[name]) for name in ("acc", "nmi", "ari"))]
@@ -189,7 +189,7 @@ def test_command_prints_a_table_or_one_object(
     arguments += ["--seeds", 1, "--recipe", "robust", "--device", "cpu", "--out", out]
     shown = command(*arguments)
     assert "headlight, robust" in shown.stdout
-    assert "fitted on 40 train images, judged on 20 test images" in shown.stdout
+    assert "fitted on 40 train images, evaluated on 20 test images" in shown.stdout
     assert "40 already embedded" in shown.stderr
     printed = command(*arguments, "--json", "--quiet")
     assert json.loads(printed.stdout) == json.loads(out.read_text("utf-8"))

@@ -281,7 +281,7 @@ def broken(run: Path, how: str) -> None:
         ("damaged run.json", "is damaged", 0, 0),
         ("not fitted", "no clusters yet", 12, 1),
         ("no clusters", "clusters.parquet is missing", 12, 1),
-        ("of another fit", "not of the fit", 12, 1),
+        ("of another fit", "from another fit", 12, 1),
         ("damaged edits", "line 1 of", 12, 2),
     ],
 )

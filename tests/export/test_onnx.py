@@ -256,7 +256,7 @@ def test_features_made_elsewhere_give_a_head_alone(photos: Path, tmp_path: Path)
     np.testing.assert_array_equal(labels, run.assignments["cluster"].to_numpy())
     assert not (out / "model.onnx").exists()
     card = (out / "README.md").read_text("utf-8")
-    assert "the features were computed elsewhere" in card
+    assert "the features were precomputed" in card
     assert "features.npy" in card
 
 
@@ -336,7 +336,7 @@ def test_a_network_too_large_for_a_file_is_refused_before_it_is_tried() -> None:
 
     with torch.device("meta"):
         huge = torch.nn.Linear(30_000, 30_000)
-    with pytest.raises(Unexportable, match=r"3.6 GB, are more than an ONNX file holds"):
+    with pytest.raises(Unexportable, match=r"3.6 GB, exceed the limit of ONNX files"):
         encoder_model(load_encoder("lite0"), huge)
 
 

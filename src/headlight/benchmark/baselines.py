@@ -1,4 +1,4 @@
-"""What features are usually clustered with, and how any method is judged beside it."""
+"""Baselines, and the comparison of methods on the same features."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Labeller = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class MethodFit:
-    """What a method made of the features it was fitted on.
+    """A fitted method.
 
     Arguments:
-        labels: int64 (n,), their clusters.
-        label: labels other features.
+        labels: int64 (n,), the clusters of the features it was fitted on.
+        label: assigns other features.
     """
 
     labels: np.ndarray
@@ -52,16 +52,16 @@ def compare(
     seeds: int,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[dict[str, Any]]:
-    """Fits every method with every seed, and compares its clusters with the true classes.
+    """Fit every method with every seed, and score its clusters against the true classes.
 
     Arguments:
         methods: by name.
-        features: of n images, fitted on.
-        reported: (m, dim), judged on; None: what was fitted on, m = n.
+        features: of n images, to fit on.
+        reported: (m, dim), to evaluate on; None: the features fitted on, m = n.
         truth: (m,) true classes.
         n_clusters: K.
-        seeds: how many, from 0 on.
-        progress: told the fits done and their total.
+        seeds: number of seeds, starting at 0.
+        progress: called with the number of fits done and their total.
 
     Returns:
         For each method its name ("method") and acc, nmi, ari and seconds of a fit, each as mean,

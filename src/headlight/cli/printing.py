@@ -1,4 +1,4 @@
-"""What the commands print: stages, tables of clusters, scores."""
+"""The output of the commands: stages, tables of clusters, scores."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Stages:
 
 
 def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
-    """What embedding found: how many new, changed, gone, unusable."""
+    """Report what embedding did: how many images are new, changed, removed, unusable."""
     parts = [
         (report.kept, "already embedded"),
         (report.added, "new"),
         (report.changed, "changed since, embedded again"),
-        (report.gone, "gone from the source, dropped"),
+        (report.gone, "removed from the source"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),
         (report.others, f"other file{'' if report.others == 1 else 's'} skipped"),
     ]
@@ -64,7 +64,7 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
 
 
 def show_run(terminal: Terminal, run: Run) -> None:
-    """The table of clusters, and where the report is."""
+    """Print the table of clusters and the path of the report."""
     rows = run.clusters.to_pylist()
     total = sum(row["size"] for row in rows)
     table = new_table("cluster", "images", "share", "confidence", "quality", "most typical")
@@ -100,7 +100,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
 
 
 def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
-    """The first rows of a file of predictions."""
+    """Print the first rows of a file of predictions."""
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -119,7 +119,7 @@ def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
 
 
 def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
-    """ACC, NMI and ARI; and the confusion table, where it fits a screen."""
+    """Print ACC, NMI and ARI, and the confusion table if it fits a screen."""
     found = result["confusion"]
     classes, clusters = found["classes"], found["clusters"]
     if len(classes) <= 20 and len(clusters) <= 20:
@@ -140,7 +140,7 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
 
 
 def show_ranking(terminal: Terminal, ranked: list[RankedEncoder]) -> None:
-    """Encoders, best first, and how to use the first."""
+    """Print the encoders, best first, and how to use the best."""
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:
         table.add_row(
@@ -152,14 +152,14 @@ def show_ranking(terminal: Terminal, ranked: list[RankedEncoder]) -> None:
         )
     terminal.table(table)
     terminal.result(
-        "score: how well each encoder's clusters explain which images are neighbours for the "
-        "others (1: as theirs do); labels were not used. To use the best: "
+        "score: how well an encoder's clusters explain which images are neighbours for the other "
+        "encoders (1: as well as their own clusters do); no labels used. To use the best: "
         f"--encoder {ranked[0].encoder}"
     )
 
 
 def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
-    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
+    """An empty table; the columns with indices ``text`` contain text, the others numbers."""
     from rich import box
     from rich.table import Table
 

@@ -47,14 +47,15 @@ def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def cut(merges: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Which of `n_clusters` coarser clusters each cluster belongs to.
+    """Cut the hierarchy into `n_clusters` coarser clusters.
 
     Arguments:
         merges: of `merge_hierarchy`, for K clusters.
         n_clusters: 1 to K.
 
     Returns:
-        int64 (K,), numbered by their largest (lowest) member: coarse cluster 0 holds cluster 0.
+        int64 (K,), the coarser cluster of each cluster, numbered by their lowest member: coarse
+        cluster 0 holds cluster 0.
 
     Raises:
         ValueError: n_clusters outside 1 to K.

@@ -1,7 +1,7 @@
 """The losses: pure functions of soft assignments, each with its equation.
 
 All take P and Q of shape (heads, batch, clusters), rows summing to 1, row i of P and row i of Q
-the two sides of positive pair i, and give one number a head: (heads,).
+the two sides of positive pair i, and give one number per head: (heads,).
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto")
         encoder: what to run.
         device: ``auto`` (every GPU that PyTorch sees, else the CPU; an encoder that is no PyTorch
             module gets the CPU), ``cpu``, ``cuda`` (every GPU) or ``cuda:N`` (one).
-        precision: ``f32``, ``bf16``, or ``auto``: bf16 where the processor has it and the features
-            bear it (`headlight.engines.probe.fault`).
+        precision: ``f32``, ``bf16``, or ``auto``: bf16 if the processor supports it and the
+            features stay accurate (`headlight.engines.probe.fault`).
 
     Raises:
         HeadlightError: no such device or arithmetic on this machine, or it can't run the encoder.

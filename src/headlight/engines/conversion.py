@@ -1,4 +1,4 @@
-"""Encoders as compiled OpenVINO models: converted once, checked once, then kept on disk."""
+"""Encoders as compiled OpenVINO models: converted and checked once, then cached on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headlight.errors import HeadlightError
 
 
 def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, str]:
-    """The encoder ready to run on the CPU, one image (1, size, size, 3) uint8 a request.
+    """The encoder compiled for the CPU, for one image (1, size, size, 3) uint8 per request.
 
     The first time it is converted and compared with PyTorch on `probe_images`: in bfloat16 where
     the processor has it, then in float32. The verdict is kept beside the converted model, so
@@ -38,7 +38,7 @@ def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, st
     """
     core = ov.Core()
     if precision not in ("auto", *_precisions(core)):
-        raise HeadlightError(f"--precision {precision}: this processor has no such arithmetic")
+        raise HeadlightError(f"--precision {precision}: this processor does not support it")
     kept = ModelCache(encoder, core)
     # The user's own code may have changed while names and weights are the same.
     verdict = None if encoder.name.startswith("torch:") else kept.verdict(precision)

@@ -126,7 +126,7 @@ class _Worker:
         code = self.process.wait()
         return HeadlightError(
             f"the process that encodes on {self._device} ended unexpectedly (exit code {code}): "
-            "run the same command again to go on from there"
+            "run the same command again to resume"
         )
 
 

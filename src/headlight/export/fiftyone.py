@@ -17,20 +17,20 @@ from headlight.runs import Run
 def export_fiftyone(
     run: Run, dest: Path, link: Link = "auto", progress: Progress | None = None
 ) -> ExportReport:
-    """Makes a ``FiftyOneImageClassificationDataset``, predictions with confidence.
+    """Write a ``FiftyOneImageClassificationDataset``: predictions with confidence.
 
-    FiftyOne finds an image by its file name without extension, so files are
-    numbered. ``labels.json`` gives it ``label`` (a place in ``classes``), ``confidence`` and the
-    attributes ``cluster`` and ``path``; an image that a person marked as outlier has null.
+    FiftyOne finds an image by its file name without extension, so files are numbered.
+    ``labels.json`` gives each image ``label`` (an index into ``classes``), ``confidence`` and the
+    attributes ``cluster`` and ``path``; images marked as outliers have null.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
         HeadlightError: as `export_folders`.

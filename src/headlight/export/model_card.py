@@ -1,4 +1,4 @@
-"""The model card: what the exported model is, how good, what it can't do, how to use it."""
+"""The model card: what the exported model is, its scores, its limits, and how to use it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ExportedModel:
     """What was exported.
 
     Arguments:
-        encoder: in front of the head in ``model.onnx``; None: there is none.
-        why_not: the reason then.
+        encoder: part of ``model.onnx``; None: there is no ``model.onnx``.
+        why_not: the reason in that case.
         head: how ``head.onnx`` was checked.
         images: how ``model.onnx`` was checked.
     """

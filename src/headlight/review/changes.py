@@ -1,4 +1,4 @@
-"""What an edit changes, worked out before it counts and taken back as easily."""
+"""What an edit changes, computed before it is applied, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ReviewState:
 
     Arguments:
         labels: int32 (n,), the cluster of each row.
-        outlier: bool (n,), marked by a person.
-        by_hand: bool (n,), put where it is by a `move`.
+        outlier: bool (n,), marked as an outlier by a person.
+        by_hand: bool (n,), moved by hand.
         names: of the clusters there are.
         done: those marked as reviewed.
-        next_cluster: a number that no cluster ever had.
+        next_cluster: the first number that no cluster has had.
     """
 
     labels: np.ndarray
@@ -44,9 +44,9 @@ class Change:
     Arguments:
         rows: int32 (m,), whose labels change, from ``labels[0]`` to ``labels[1]``, int32 (m,).
         by_hand: bool (m,) before and after, of the same rows.
-        marked: int32 (o,), rows whose outlier mark becomes ``mark``, having been the opposite.
+        marked: int32 (o,), rows whose outlier mark changes to ``mark``.
         names: cluster → name before and after, None where it isn't there.
-        done: clusters whose mark is turned over.
+        done: clusters whose mark is toggled.
     """
 
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
@@ -76,7 +76,7 @@ def plan(state: ReviewState, edit: Edit) -> Change:
     """What ``edit`` would change in ``state``, which stays as it is.
 
     Raises:
-        HeadlightError: it can't be done, in a sentence for the person who asked for it.
+        HeadlightError: the edit is impossible; the message says why.
     """
     kinds = {
         "rename": _rename,
@@ -97,10 +97,10 @@ def plan(state: ReviewState, edit: Edit) -> Change:
 
 
 def clean_name(name: str) -> str:
-    """A name for a cluster as it is kept: no space around it, none doubled.
+    """A cluster's name in normal form: no leading, trailing or repeated spaces.
 
     Raises:
-        HeadlightError: it is empty, has more than 200 letters, or some that can't be seen.
+        HeadlightError: the name is empty, longer than 200 letters, or has invisible characters.
     """
     if not isinstance(name, str):
         raise HeadlightError("a cluster's name must be text")
@@ -198,7 +198,7 @@ def _number(cluster: Any) -> int:
 def _existing(state: ReviewState, cluster: Any) -> int:
     if _number(cluster) not in state.names:
         raise HeadlightError(
-            f"there is no cluster {cluster} any more: it was merged, or its making was undone"
+            f"there is no cluster {cluster} any more: it was merged, or its creation was undone"
         )
     return cluster
 

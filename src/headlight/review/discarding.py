@@ -1,4 +1,4 @@
-"""Edits that a new fit would leave behind: refused, unless their author agrees."""
+"""Keeps a new fit from discarding edits, unless the user agrees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = {
 def edits_in_words(run: Run) -> str:
     """The edits in force, such as ``3 names, 1 merge``; empty if there are none.
 
-    Reads the log only, as a run with damaged tables must be fitted again, too.
+    Reads only the log, so that a run with damaged tables can be fitted again.
 
     Raises:
         HeadlightError: the log is damaged.
@@ -47,7 +47,7 @@ def edits_in_words(run: Run) -> str:
 
 
 def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:
-    """Keeps a new fit from replacing one that has edits.
+    """Keep a new fit from replacing one that has edits.
 
     Arguments:
         run: about to be fitted again.
@@ -67,8 +67,7 @@ def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:
         raise
     if edits and not discard_edits:
         raise HeadlightError(
-            f"{run.path} has edits ({edits}) that a new fit would not have: choose another -o to "
-            "leave the run as it is, or add --discard-edits; the fit and its edits then remain "
-            "in the run and can be restored"
+            f"{run.path} has edits ({edits}) that a new fit would not have: choose another -o, or "
+            "add --discard-edits; the present fit and its edits stay in the run and can be restored"
         )
     return bool(edits)

@@ -46,22 +46,23 @@ def embed_run(
     precision: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
-    """Computes the features of ``source`` in the run folder ``path``, or resumes.
+    """Compute the features of ``source`` in the run folder ``path``, or resume.
 
     Arguments:
         source: the images.
-        path: the run folder; made if it isn't there.
+        path: the run folder; created if needed.
         encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
-        views: augmented views an image, beside the plain one; 0 or more. A file has its own.
-        view_images: how many images get augmented views, a random sample; None: all.
+        views: augmented views per image, besides the plain one; 0 or more. A file of features has
+            its own.
+        view_images: number of images with augmented views, a random sample; None: all.
         device, precision: see `headlight.engines.make_engine`.
         progress: called with the number of images done and their total.
 
     Returns:
-        The run, and what was done.
+        The run, and a report of what was done.
 
     Raises:
-        HeadlightError: no image is usable, or the folder holds something else.
+        HeadlightError: no image is usable, or the folder is not a run with these settings.
     """
     if views < 0:
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
@@ -166,7 +167,7 @@ def _importing(source: ImageSource, encoder: str) -> tuple[StoreSettings, Work]:
 
 
 def refuse_foreign(path: Path) -> None:
-    """A folder that is neither new, nor empty, nor a run is somebody's: hands off.
+    """A folder that is neither new, nor empty, nor a run may be the user's data: refuse it.
 
     Raises:
         HeadlightError: ``path`` is such a folder, or a file.
@@ -191,7 +192,7 @@ def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
         moved = store.settings.source != wanted.source
         raise HeadlightError(
             f"{path} already holds features with {'; '.join(differences)}: choose another -o, "
-            "or give the settings of before"
+            "or use the earlier settings"
             + (f"; if the images were moved, put a link to them at {store.settings.source}" * moved)
         )
     return store

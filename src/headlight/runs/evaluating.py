@@ -1,4 +1,4 @@
-"""How well a run's clusters match labels known from elsewhere."""
+"""Scores clusters against known labels."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def evaluate(target: Path, labels: str) -> dict[str, Any]:
     """ACC, NMI and ARI of a run, or of a file of predictions.
 
     Arguments:
-        target: a run folder, whose ``run.json`` then keeps the scores and ``labels.parquet`` the
-            labels (columns path, label), for the report; or what `headlight.runs.predict_run`
-            wrote.
-        labels: see `headlight.evaluation.read_labels`; or ``source``, if the run's source
-            carries labels itself.
+        target: a run folder, or a file written by `headlight.runs.predict_run`. In a run folder,
+            the scores are added to ``run.json`` and the labels (columns path, label) to
+            ``labels.parquet``, for the report.
+        labels: see `headlight.evaluation.read_labels`; or ``source``, if the run's source has
+            labels.
 
     Returns:
         acc, nmi, ari; images, unlabelled; and confusion: classes, clusters, table (classes ×
         clusters counts), matched (class → its cluster).
 
     Raises:
-        HeadlightError: no clusters there, or no labels for them.
+        HeadlightError: there are no clusters, or no labels for them.
     """
     run = load_run(target) if target.is_dir() or not target.exists() else None
     table = run.assignments if run else _predictions(target)
     paths = table["path"].to_pylist()
     if labels == "source":
         if run is None:
-            raise HeadlightError("--labels source goes with a run folder: give the file of labels")
+            raise HeadlightError("--labels source needs a run folder: give a file of labels")
         known = run.source.labels()
         if known is None:
-            raise HeadlightError(f"the images of {run.path} carry no labels of their own")
+            raise HeadlightError(f"the source of {run.path} has no labels")
     else:
         known = read_labels(labels, paths)
     rows = [i for i, path in enumerate(paths) if path in known]

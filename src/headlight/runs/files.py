@@ -1,4 +1,4 @@
-"""Writing the files of a run: each appears whole or not at all."""
+"""Writing the files of a run: each appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ os.umask(UMASK)
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside ``path``; on success the file there takes ``path``'s place.
+    """Give a temporary name beside ``path``; on success that file replaces ``path``.
 
     The data reach the disk before the name does, so a crash leaves the old file or the new one.
 
@@ -60,13 +60,13 @@ def write_table(path: Path, table: pa.Table, fit: str | None = None) -> None:
 
 
 def refit(path: Path) -> str:
-    """The command that writes ``path``, a file of a fit, anew."""
+    """The command that writes ``path``, a file of a fit, again."""
     inside = path.parent.parent.name == FITS
     return f"headlight fit {path.parents[2] if inside else path.parent}"
 
 
 def read_table(path: Path, fit: str | None = None) -> pa.Table:
-    """Reads a Parquet file of a run.
+    """Read a Parquet file of a run.
 
     Raises:
         HeadlightError: it is missing, damaged, or belongs to another fit than ``fit``.
@@ -80,7 +80,7 @@ def read_table(path: Path, fit: str | None = None) -> pa.Table:
         raise HeadlightError(f"{path} is damaged ({why}): run `{refit(path)}` again") from error
     if fit is not None and (table.schema.metadata or {}).get(FIT_KEY) != fit.encode():
         raise HeadlightError(
-            f"{path} is not of the fit in run.json: saving was interrupted; "
+            f"{path} is from another fit than run.json: saving was interrupted; "
             f"run `{refit(path)}` again"
         )
     return table
@@ -90,7 +90,8 @@ FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a ce
 
 
 def without_formulas(table: pa.Table) -> pa.Table:
-    """The table for CSV: text that a spreadsheet would compute gets an apostrophe in front."""
+    """The table for CSV: text that a spreadsheet would run as a formula is prefixed with an
+    apostrophe."""
     for i, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
             risky = pc.match_substring_regex(table[i], FORMULA)

@@ -36,15 +36,16 @@ def save_fit(
     *,
     discard_edits: bool,
 ) -> None:
-    """Saves a fit and makes it the current one. Only inside `headlight.runs.run.locked`.
+    """Save a fit and make it the current one. Call it inside `headlight.runs.run.locked` only.
 
     Arguments:
-        run: as it is in the folder.
+        run: the run, as it is on disk.
         info: the new content of ``run.json``; the id of the fit is added.
         scp: the fitted estimator.
         assignments: see `headlight.runs.tables.assignments_table`.
         clusters: see `headlight.runs.tables.clusters_table`.
-        discard_edits: the id must differ from that of an equal fit, whose edits it would get.
+        discard_edits: make the id differ from that of an equal fit, whose edits would apply
+            otherwise.
     """
     (run.path / FITS).mkdir(exist_ok=True)
     _delete_leftovers(run.path)
@@ -69,14 +70,14 @@ def save_fit(
 
 
 def publish(folder: Path, fit: str) -> None:
-    """Copies the files of the current fit to the top of the run, for its user."""
+    """Copy the files of the current fit to the top of the run folder."""
     for name in FIT_FILES:
         with atomic(folder / name) as temporary:
             shutil.copyfile(folder / FITS / fit / name, temporary)
 
 
 def restore_fit(run: Run, fit: str) -> Run:
-    """Makes an earlier fit the current one again; its edits apply again.
+    """Make an earlier fit the current one again; its edits apply again.
 
     Arguments:
         run: with more than one fit.
@@ -86,7 +87,7 @@ def restore_fit(run: Run, fit: str) -> Run:
         The run, opened again.
 
     Raises:
-        HeadlightError: there is no such fit, or it is damaged; nothing has changed then.
+        HeadlightError: there is no such fit, or it is damaged; nothing was changed.
     """
     fits = run.path / FITS
     known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
@@ -103,7 +104,7 @@ def restore_fit(run: Run, fit: str) -> Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise HeadlightError(f"{fits / fit / RECORD} is damaged: fit the run again") from error
         if not complete:
-            raise HeadlightError(f"{fits / fit / RECORD} is of another fit: fit the run again")
+            raise HeadlightError(f"{fits / fit / RECORD} is from another fit: fit the run again")
         restored = Run(run.path, info)
         restored.assignments, restored.clusters  # noqa: B018 - read before anything changes
         write_json(run.path / "run.json", info)
@@ -121,7 +122,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _place(folder: Path, temporary: Path, info: dict[str, Any]) -> None:
-    """Gives a complete fit, ``temporary``, the folder of its id."""
+    """Move a complete fit, ``temporary``, to the folder of its id."""
     place = folder / FITS / info["fit"]["id"]
     write_json(temporary / RECORD, {name: info[name] for name in PARTS if name in info})
     temporary.chmod(0o777 & ~UMASK)

@@ -1,4 +1,4 @@
-"""From features to clusters: trains the head of a run and saves what it says."""
+"""From features to clusters: trains the head of a run and saves the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Clusters = int | Literal["auto"]
 
 
 def check_clusters(n_clusters: Clusters, images: int | None = None) -> None:
-    """Refuses a number of clusters that can't be, before any work is done; ``auto`` needs 2 images.
+    """Refuse an impossible number of clusters before any work is done; ``auto`` needs 2 images.
 
     Raises:
         HeadlightError: fewer than 2, or more than there are images.
@@ -45,22 +45,22 @@ def fit_run(
     discard_edits: bool = False,
     stages: Stages | None = None,
 ) -> Run:
-    """Trains a head on the features of ``run`` and makes the result the current fit.
+    """Train a head on the features of ``run`` and make the result the current fit.
 
     Arguments:
-        run: holds the features.
-        n_clusters: K, at least 2, or ``auto``: as many as the features show.
+        run: a run with features.
+        n_clusters: K, at least 2, or ``auto``, to estimate it from the features.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
-        seed: of everything random in training.
+        seed: of all randomness in training.
         device: where to train.
-        discard_edits: never continue the edits of an equal fit.
-        stages: called with ``fit`` and ``map``; returns what each reports progress to.
+        discard_edits: don't apply the edits of an equal fit.
+        stages: called with ``fit`` and ``map``; returns the progress callback of each.
 
     Returns:
         The run, opened again.
 
     Raises:
-        HeadlightError: the features can't be clustered so.
+        HeadlightError: the features can't be clustered with these settings.
     """
     from headlight.clustering import SCP
 
@@ -118,7 +118,7 @@ def fit_run(
 
 
 def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
-    """Keeps `cluster` from replacing a clustering made with other settings.
+    """Keep `cluster` from replacing clusters made with other settings.
 
     Raises:
         HeadlightError: the run has one; the message gives the command that replaces it.
@@ -134,6 +134,6 @@ def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> 
     other = [f"{name} {had}, not {new}" for name, (had, new) in wanted.items() if had != new]
     if other:
         raise HeadlightError(
-            f"{run.path} already holds clusters with {'; '.join(other)}: "
-            f"`headlight fit {run.path} -k {n_clusters}` replaces them, or choose another -o"
+            f"{run.path} already holds clusters with {'; '.join(other)}: `headlight fit {run.path} "
+            f"-k {n_clusters} --recipe {recipe} --seed {seed}` replaces them, or choose another -o"
         )

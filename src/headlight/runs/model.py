@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def save_model(path: Path, scp: SCP, rows: bytes = b"") -> str:
-    """Writes everything needed to predict, atomically.
+    """Write everything needed to predict, atomically.
 
     Arguments:
         path: the file.
         scp: fitted.
-        rows: tells fits apart whose models are equal, but not their images.
+        rows: distinguishes fits with equal models but different images.
 
     Returns:
-        The fit's id: a hash of what was written, so that equal fits have equal ids.
+        The fit's id: a hash of what was written, so that equal fits have the same id.
     """
     from safetensors.numpy import save_file
 
@@ -62,7 +62,7 @@ def load_model(path: Path, fit: str) -> SCP:
         raise HeadlightError(f"{path} is missing or damaged: run `{refit(path)}` again") from error
     if saved != fit:
         raise HeadlightError(
-            f"{path} is not of the fit in run.json: saving was interrupted; "
+            f"{path} is from another fit than run.json: saving was interrupted; "
             f"run `{refit(path)}` again"
         )
     return SCP.from_state(tensors, state)

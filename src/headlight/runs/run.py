@@ -1,4 +1,4 @@
-"""The run folder: what a clustering leaves behind, all in open formats."""
+"""The run folder: all results of a clustering, in open formats."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
 class Run:
-    """One clustering and its folder, opened for reading.
+    """A run folder, opened for reading.
 
     Arguments:
         path: the folder.
-        info: what ``run.json`` says.
+        info: the contents of ``run.json``.
 
     Use `load_run`.
     """
@@ -53,17 +53,17 @@ class Run:
 
     @property
     def fitted(self) -> bool:
-        """Whether a head was trained yet, or only features made."""
+        """Whether the run has clusters, or only features."""
         return "fit" in self.info
 
     @cached_property
     def assignments(self) -> pa.Table:
-        """One row an image; columns as in `headlight.runs.tables.assignments_table`."""
+        """One row per image; columns as in `headlight.runs.tables.assignments_table`."""
         return read_table(self.file("assignments.parquet"), self._fit_id)
 
     @cached_property
     def clusters(self) -> pa.Table:
-        """One row a cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
+        """One row per cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
         return read_table(self.file("clusters.parquet"), self._fit_id)
 
     @cached_property
@@ -80,7 +80,7 @@ class Run:
 
     @cached_property
     def source(self) -> ImageSource:
-        """The images that were clustered, where they were."""
+        """The source of the images."""
         from headlight.images import open_source
 
         try:
@@ -119,7 +119,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         path: the folder, as given to ``-o``.
 
     Raises:
-        HeadlightError: there is none, it is no run, or a newer headlight wrote it.
+        HeadlightError: there is no such folder, it is not a run, or a newer headlight wrote it.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -140,10 +140,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing to the run at the same time.
+    """Keep other processes from writing to the run at the same time.
 
     Raises:
-        HeadlightError: one does already.
+        HeadlightError: another process is writing to it.
     """
     from filelock import FileLock, Timeout
 

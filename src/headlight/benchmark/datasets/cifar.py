@@ -20,10 +20,10 @@ class BinaryVersion:
     """The binary version of one of the two: records of label bytes, then pixels plane by plane.
 
     Arguments:
-        archive: as published.
+        archive: its published name.
         folder: in it.
         train: files to fit on, and how many images each has.
-        test: file to report on, and how many images it has.
+        test: file to evaluate on, and how many images it has.
         label_bytes: before the pixels of each image.
         pickles: names of the version for Python, as archive and as folder.
     """
@@ -38,7 +38,7 @@ class BinaryVersion:
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """Which labels count.
+    """Which of the labels to use.
 
     Arguments:
         title: of the data set they make.
@@ -75,7 +75,7 @@ CIFAR100 = LabelColumn("CIFAR-100", 1, 100, ("fine_label", "label"))
 
 
 def open_cifar(data: Path, version: BinaryVersion, labels: LabelColumn) -> Splits:
-    """Train images to fit on, test images to report on: the customary splits.
+    """Train images to fit on, test images to evaluate on: the standard splits.
 
     Arguments:
         data: folder with the archive, with what it holds, or with Parquet files; or the archive.
@@ -99,8 +99,8 @@ def open_cifar(data: Path, version: BinaryVersion, labels: LabelColumn) -> Split
     for pickled in (data if data.name in version.pickles else data / p for p in version.pickles):
         if pickled.exists():
             raise HeadlightError(
-                f"{pickled} is the version for Python, made of pickles, which could run any code "
-                f"and are not opened: put the binary version, {version.archive}, in its place"
+                f"{pickled} is the Python version, whose pickles could run any code and are never "
+                f"opened: use the binary version, {version.archive}"
             )
     names = ", ".join((*version.train, *version.test))
     raise HeadlightError(

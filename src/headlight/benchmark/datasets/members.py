@@ -19,7 +19,7 @@ MOST_UNPACKED = 4 * 2**30
 
 
 class RecordLayout(NamedTuple):
-    """How a file is made up.
+    """The layout of a file: records of equal size.
 
     Arguments:
         size: bytes of one record.
@@ -103,7 +103,7 @@ def _packed(archive: Path, folder: str, files: Mapping[str, RecordLayout]) -> di
                 if total > MOST_UNPACKED:
                     raise HeadlightError(
                         f"{archive} holds more than {MOST_UNPACKED / 2**30:.0f} GiB: "
-                        "it is not the archive as published"
+                        "it is not the published archive"
                     )
                 name = wanted.get(info.name.removeprefix("./"))
                 if name is None or name in found or not info.isreg():
@@ -125,7 +125,7 @@ def _packed(archive: Path, folder: str, files: Mapping[str, RecordLayout]) -> di
         ) from error
     for member, name in wanted.items():
         if name not in found:
-            raise HeadlightError(f"{archive} has no file {member} in it: download it again")
+            raise HeadlightError(f"{archive} lacks the file {member}: download it again")
     return found
 
 
@@ -137,8 +137,8 @@ def _require_size(where: str, size: int, records: RecordLayout) -> None:
         )
     if size > records.size * records.most:
         raise HeadlightError(
-            f"{where} has {size:,} bytes, more than the {records.size * records.most:,} it has "
-            "as published: it is another file"
+            f"{where} has {size:,} bytes, more than the published {records.size * records.most:,}: "
+            "it is another file"
         )
 
 

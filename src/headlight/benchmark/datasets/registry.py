@@ -1,4 +1,4 @@
-"""The names of the data sets, and how each is opened."""
+"""The registry of data sets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from headlight.errors import HeadlightError
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set that can be opened.
+    """A data set of the registry.
 
     Arguments:
-        title: as papers write it.
+        title: in papers.
         n_clusters: K, the true number of classes.
-        official: how many images there are to fit on, and to report on.
-        open: finds the images in a folder.
+        official: number of images to fit on, and to evaluate on.
+        open: opens the images in a folder.
     """
 
     title: str
@@ -68,7 +68,7 @@ def find_dataset(name: str) -> DatasetEntry:
     """The data set called ``name``.
 
     Raises:
-        HeadlightError: there is none; the message lists them.
+        HeadlightError: there is no such data set; the message lists them.
     """
     if name not in DATASETS:
         raise HeadlightError(f"unknown data set {name!r}: give one of {', '.join(DATASETS)}")
@@ -83,8 +83,8 @@ def open_dataset(name: str, data: Path) -> Dataset:
         data: the folder that holds it, as published.
 
     Raises:
-        HeadlightError: no such data set, or its files are missing or damaged; the message says
-            which go where.
+        HeadlightError: there is no such data set, or its files are missing or damaged; the message
+            says which files go where.
     """
     known = find_dataset(name)
     splits = known.open(data)

@@ -20,7 +20,7 @@ IMAGES = {"train": 5_000, "test": 8_000}
 
 
 def open_stl10(data: Path) -> Splits:
-    """The 5,000 train images to fit on, the 8,000 test images to report on.
+    """The 5,000 train images to fit on, the 8,000 test images to evaluate on.
 
     The 100,000 unlabelled images (``unlabeled_X.bin``) are not used, nor need they be there.
 

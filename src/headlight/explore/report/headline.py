@@ -91,7 +91,7 @@ def settings_of(info: dict[str, Any]) -> list[tuple[str, str]]:
     created = datetime.fromisoformat(info["created"]).strftime("%Y-%m-%d %H:%M %Z").strip()
     return [
         ("Source", info["source"]["uri"]),
-        ("Encoder", f"{encoder['encoder']}, {encoder['dim']} features an image"),
+        ("Encoder", f"{encoder['encoder']}, {encoder['dim']} features per image"),
         *[("Left out", name) for name in fit.get("encoders_left_out", [])],
         ("Weights, hash", encoder["weights"]),
         ("Engine", encoder["engine"]),
