@@ -11,7 +11,7 @@ class HeadlightError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, short enough to stand in one of our sentences."""
+    """The message of another library's error, short enough for one of our sentences."""
     lines = str(error).strip().splitlines() or [""]
     # Lance appends the place in its own source, on the machine that built it.
     text = re.split(r",? ?[\w/.-]*\.rs:\d+", lines[0])[0].strip(" ,:")

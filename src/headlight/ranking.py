@@ -100,7 +100,7 @@ def rank_encoders(
             "choose more (--encoders A,B; `headlight encoders` lists them)"
         )
     for name in encoders:
-        load_fusion(name)  # what can't be had is said before any work is done
+        load_fusion(name)  # fails before any work is done
     sample = Sample(open_source(source), images)
     found = [
         _embed_sample(sample, name, device, stage(name) if stage else None) for name in encoders

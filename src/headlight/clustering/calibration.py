@@ -14,7 +14,7 @@ ENOUGH = 50_000
 
 
 def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
-    """Share of rows that another clustering puts in the same cluster, the mean over several.
+    """Share of rows that another clustering assigns to the same cluster, averaged over several.
 
     Clusters are matched by the Hungarian method. The result is the target of the mean confidence:
     two independently trained models disagree about as often as one of them errs ("Assessing
@@ -26,7 +26,7 @@ def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
         n_clusters: K.
 
     Raises:
-        ValueError: no rows, no other clustering, or numbers of rows that differ.
+        ValueError: no rows, no other clustering, or different numbers of rows.
     """
     if len(labels) == 0 or len(others) == 0 or others.shape[1] != len(labels):
         raise ValueError(f"labels has {len(labels)} rows, others has shape {others.shape}.")

@@ -1,4 +1,4 @@
-"""How an SCP shows itself in a notebook: scikit-learn's diagram, and figures once it is fitted."""
+"""The HTML of an SCP in a notebook: scikit-learn's diagram, and figures once it is fitted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ WIDTH = 8  # of a bar of 1, in em
 
 
 def scp_html(scp: Any) -> str:
-    """Scikit-learn's own HTML of the estimator; behind it, if fitted, clusters with their figures.
+    """Scikit-learn's HTML of the estimator, followed by the clusters and their figures if it is
+    fitted.
 
     Arguments:
         scp: an `SCP`, fitted or not.
 
     Returns:
-        HTML without scripts of its own; numbers alone come from the data.
+        HTML without scripts; only numbers come from the data.
     """
     from sklearn.utils import estimator_html_repr
 

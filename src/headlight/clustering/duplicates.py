@@ -36,7 +36,8 @@ def near_duplicates(
 
     Compares view 0 of every row of the graph with its five nearest neighbours there, by cosine of
     the encoder's own features less their mean: a projection that brings neighbours together would
-    bring look-alikes too near. Groups are the connected components of the pairs found.
+    make similar images look like duplicates. Groups are the connected components of the pairs
+    found.
 
     Arguments:
         features: all rows; read in chunks.

@@ -11,9 +11,9 @@ LITTLE = 1e-6
 def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Average linkage of clusters by the density of graph edges between them.
 
-    The two clusters merge between which an edge is likeliest, compared with edges drawn at
-    random: J_ab / (q_a q_b); where there are no edges, the two with the nearest centres. For a
-    merged cluster both are the mean of its parts', weighted by their edges, so that later merges
+    The two clusters with the highest density of edges between them, relative to random edges, are
+    merged: J_ab / (q_a q_b); if there are no edges, the two with the nearest centres. For a merged
+    cluster both values are the mean over its parts, weighted by their edges, so that later merges
     are never closer than earlier ones.
 
     Arguments:
@@ -21,8 +21,8 @@ def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
         centres: float (K, dim), of length 1.
 
     Returns:
-        float64 (K − 1, 4), as SciPy's `linkage`: the two merged (K + i is what merge i made),
-        their distance 1 / (1 + density), and the number of clusters in both.
+        float64 (K − 1, 4), as SciPy's `linkage`: the two merged clusters (K + i is the result of
+        merge i), their distance 1 / (1 + density), and the number of clusters in both.
     """
     k = len(shares)
     weight = np.maximum(shares.sum(axis=1), 1e-12)

@@ -1,4 +1,4 @@
-"""One recipe carried out: heads made, trained on pairs and judged."""
+"""Trains the heads of a recipe on pairs, and scores them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JUDGED_BATCH = 2048
 
 @dataclass(frozen=True)
 class TrainedHeads:
-    """Trained heads and what is known of them.
+    """Trained heads and their scores.
 
     Arguments:
         heads: H of them, in evaluation mode.
@@ -55,7 +55,7 @@ def learn(
     generator: torch.Generator,
     progress: Callable[[int, int], object] | None = None,
 ) -> TrainedHeads:
-    """Trains heads as the recipe says.
+    """Train heads by a recipe.
 
     Arguments:
         features: all rows; `rows` of them, int64, are learned from and are in the graph.

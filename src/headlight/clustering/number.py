@@ -35,10 +35,10 @@ class ClusterCount:
 def count_clusters(spectrum: Spectrum) -> ClusterCount:
     """Number of eigenvalues of the normalised neighbour graph above 0.92.
 
-    K groups without an edge between them give K eigenvalues of 1; edges between groups lower
-    them, each by about the group's conductance. Source: "A Tutorial on Spectral Clustering",
-    von Luxburg 2007, propositions 4 and 5 and section 8.3; the threshold instead of the largest
-    gap is ours, since real data have no clear gap.
+    K groups with no edges between them give K eigenvalues of 1; edges between groups lower each by
+    about the group's conductance. Source: "A Tutorial on Spectral Clustering", von Luxburg 2007,
+    propositions 4 and 5 and section 8.3; the threshold instead of the largest gap is ours, since
+    real data have no clear gap.
 
     Arguments:
         spectrum: of the graph of the rows.

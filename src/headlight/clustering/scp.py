@@ -261,7 +261,7 @@ class SCP(ClusterMixin, BaseEstimator):
         return self
 
     def _projected(self, features: Features) -> Projection:
-        """The projection; of several encoders, of those worth using."""
+        """Fit the projection; with several encoders, of those worth using."""
         if self.blocks is None:
             return fit_projection(features, self.n_components)
         blocks = [int(width) for width in self.blocks]
@@ -290,7 +290,7 @@ class SCP(ClusterMixin, BaseEstimator):
     def _describe(
         self, features: Features, rows: np.ndarray, graph: Graph, learned: np.ndarray
     ) -> None:
-        """Labels of all rows, and what is to be said of them and of the clusters."""
+        """Set the labels of all rows, and the attributes that describe rows and clusters."""
         k, points = self.n_clusters_, graph.rows[:, 0]
         others = resampled_partitions(points, k)
         # Before rows are labelled: rounding of the divided logits may decide a tie otherwise.

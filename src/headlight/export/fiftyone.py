@@ -49,7 +49,7 @@ def export_fiftyone(
 
 
 def _labels(layout: Layout, data: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Name without extension, and what is said of the image."""
+    """Name without extension, and the label of the image."""
     place = {cluster: i for i, cluster in enumerate(layout.result.names)}
     digits = max(6, len(str(len(layout.result.table))))
     for row, file in layout.place(lambda row: data, lambda i: f"{i:0{digits}d}"):

@@ -135,8 +135,8 @@ class Placer:
     Arguments:
         source: the images.
         link: ``auto``: hard links where the source is a folder on the same disk; ``copy``: never.
-        extensions: whether a file without an image's extension gets one, as data loaders want;
-            images that are no files of their own always do.
+        extensions: whether files without an image extension get one, as data loaders need; images
+            from Parquet always do.
     """
 
     def __init__(self, source: ImageSource, link: Link = "auto", extensions: bool = False) -> None:

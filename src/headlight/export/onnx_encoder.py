@@ -62,7 +62,7 @@ def network_of(encoder: Encoder) -> torch.nn.Module:
     """The encoder's network, in evaluation mode and float32.
 
     Raises:
-        Unexportable: it can't be had as a PyTorch module.
+        Unexportable: it can't be loaded as a PyTorch module.
     """
     try:
         return encoder.build()
@@ -73,8 +73,8 @@ def network_of(encoder: Encoder) -> torch.nn.Module:
 def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.ModelProto, int]:
     """An encoder, from pixels to features, as a graph.
 
-    PyTorch writes it in a process of its own: it prints on every channel, also from C++, and to
-    silence that here would silence whatever else this process does meanwhile.
+    PyTorch writes it in a separate process, because it prints to stdout and stderr, also from C++,
+    and redirecting those here would silence everything else in this process.
 
     Arguments:
         encoder: `load_encoder` must load it from its name.

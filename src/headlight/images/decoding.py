@@ -23,16 +23,16 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)  # builds of Pil
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one image may cost.
+    """Limits on the cost of one image.
 
     Arguments:
         file_bytes: largest file read.
         pixels: most pixels held in memory; a JPEG, decoded at reduced size, may be larger on disk.
-        pixels_a_byte: most pixels a byte of the file may stand for, in images above
-            `SMALL_PIXELS`; more than any photograph or scan has.
-        decoded_pixels: most pixels decoded in all, each as often as it is: some 10 s.
-        slow_bytes: largest file in a format that only a decoder in Python reads: some 5 s.
-        total_bytes: memory that all threads together may spend on decoding at a time.
+        pixels_a_byte: most pixels per byte of the file, in images above `SMALL_PIXELS`; more than
+            any photograph or scan has.
+        decoded_pixels: most pixels decoded, counted each time they are: about 10 s.
+        slow_bytes: largest file in a format with a decoder in Python only: about 5 s.
+        total_bytes: memory for decoding, shared by all threads.
     """
 
     file_bytes: int = 256 * 2**20
@@ -58,7 +58,8 @@ class _Budget:
 
     @contextmanager
     def spend(self, cost: int, total: int) -> Iterator[None]:
-        """Waits until ``cost`` bytes are free; what costs more than all waits to be alone."""
+        """Wait until ``cost`` bytes are free; an image that costs more than the total waits to be
+        alone."""
         with self._changed:
             self._changed.wait_for(lambda: not self._spent or self._spent + cost <= total)
             self._spent += cost
@@ -76,21 +77,21 @@ _budget = _Budget()
 def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Image.Image:
     """Decodes an image file to upright 8-bit RGB.
 
-    EXIF orientation is applied. Transparency is laid on white. Greyscale deeper than 8 bits
-    (microscopy, X-ray) is stretched from its own darkest to its own brightest value. Of an
-    animation the first frame counts. JPEG is decoded at 1/2, 1/4 or 1/8 size where that leaves
-    at least ``min_side`` pixels on both sides.
+    EXIF orientation is applied. Transparency becomes white. Greyscale with more than 8 bits
+    (microscopy, X-ray) is stretched from its own darkest to its own brightest value. Animations are
+    represented by their first frame. JPEG is decoded at 1/2, 1/4 or 1/8 of its size if at least
+    ``min_side`` pixels remain on both sides.
 
     Arguments:
-        data: the file's bytes; its format is found in them, not in a name.
-        min_side: pixels that the shorter side must keep, if it has them.
-        limits: what the image may cost; the default `DecodeLimits` if left out.
+        data: the file's bytes, which determine the format.
+        min_side: pixels that the shorter side keeps, if it has so many.
+        limits: limits on the cost; the default `DecodeLimits` if omitted.
 
     Returns:
         An RGB image.
 
     Raises:
-        BadImage: it is no image, is damaged, or would cost more than ``limits`` allow.
+        BadImage: it is not an image, is damaged, or exceeds ``limits``.
     """
     limits = limits or DecodeLimits()
     if not data:

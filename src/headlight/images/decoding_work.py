@@ -1,4 +1,4 @@
-"""What decoding an image would take, told from its file before any pixel is decoded."""
+"""The cost of decoding an image, estimated from its file before any pixel is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fits of a run, each in a folder of its own, so that an earlier one can be restored."""
+"""The fits of a run, each in its own folder, so that earlier ones can be restored."""
 
 from __future__ import annotations
 
