@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
 from headlight.clustering.neighbours import nearest_neighbours
-from headlight.clustering.peers import Clustered, judge_by_peers
+from headlight.clustering.peers import Clustering, judge_by_peers
 from headlight.clustering.projection import project
 from headlight.clustering.validation import Features
 from headlight.evaluation import metrics
@@ -154,7 +154,7 @@ def main() -> None:
             names.append(variant.name)
             fits.append(fit(variant, y))
             print(name, variant.name, fits[-1].figures, flush=True)
-        clustered = [Clustered(one.labels, one.neighbours) for one in fits]
+        clustered = [Clustering(one.labels, one.neighbours) for one in fits]
         for one, score in zip(fits, judge_by_peers(clustered, len(np.unique(y))), strict=True):
             one.figures["peers"] = float(score)
         text, ranks[name] = section(name, names, fits)

@@ -1,7 +1,7 @@
-"""Cluster embeddings of your own: `SCP` is a scikit-learn clusterer and knows arrays only.
+"""Cluster your own embeddings: `SCP` is a scikit-learn clusterer for arrays.
 
-Here the "embeddings" are the raw pixels of scikit-learn's digits. Any (n, dim) array will do;
-with several vectors an image (augmented views), (n, views, dim).
+Here the "embeddings" are the raw pixels of scikit-learn's digits. Any (n, dim) array will do; with
+several vectors per image (augmented views), (n, views, dim).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from headlight.evaluation import score
 
 
 def main() -> None:
-    """Fits on the first 1,500 digits, and labels the others with the same head."""
+    """Fit on the first 1,500 digits, and assign the others with the same head."""
     digits = load_digits()
     seen, new = digits.data[:1500], digits.data[1500:]
     pipeline = make_pipeline(StandardScaler(with_std=False), SCP(n_clusters=10, random_state=0))

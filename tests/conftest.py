@@ -106,3 +106,13 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def fitted_copy(fitted: Run, tmp_path: Path) -> Path:
     """Path of a run that a test may change."""
     return Path(shutil.copytree(fitted.path, tmp_path / "copy.headlight"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end what was not tested here; the reasons of skips read ``what (how to)``."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if what := {report.longrepr[2].removeprefix("Skipped: ") for report in skipped}:
+        terminalreporter.section("not tested here")
+        for line in sorted(what, key=str.lower):
+            terminalreporter.line(line)

@@ -17,7 +17,7 @@ from headlight.pipeline import cluster
 from headlight.runs import fit_run
 
 transformers = pytest.importorskip(
-    "transformers", reason="needs pip install 'headlight-images[hub]'"
+    "transformers", reason="transformers (pip install 'headlight-images[hub]')"
 )
 
 

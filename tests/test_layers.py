@@ -24,7 +24,7 @@ FLOORS = (
     ("encoders",),
     ("images", "clustering"),
     ("devices", "memory"),
-    ("errors",),
+    ("counts", "errors"),
 )
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
 

@@ -43,7 +43,7 @@ def test_what_cannot_be_ranked_is_said(photos: Path) -> None:
     ("names", "only"), [([], "none"), (["lite0"], "lite0"), (["lite0", "lite0"], "lite0")]
 )
 def test_fewer_than_two_encoders_are_refused_before_anything_is_read(names, only: str) -> None:
-    with pytest.raises(HeadlightError, match=f"there is only {only}: choose two or more") as caught:
+    with pytest.raises(HeadlightError, match=f"but got {only}: choose more") as caught:
         rank_encoders("no/such/folder", names)
     assert "\n" not in str(caught.value)
 

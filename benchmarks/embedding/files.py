@@ -1,4 +1,4 @@
-"""The embedded encoder: files to store, against a plain PyTorch loop and against its engine alone.
+"""The bundled encoder: files to store, against a plain PyTorch loop and against its engine alone.
 
 All three see the same files and the same weights. The plain loop is what one writes in ten lines:
 open, convert, resize, stack 32, forward in float32. It is an order of magnitude slower, so it runs
@@ -19,7 +19,7 @@ from headlight.encoders import Fusion, load_encoder
 from headlight.engines import make_engine
 from headlight.images import ImageRef, open_source
 
-TITLE = "Files to features, embedded encoder"
+TITLE = "Files to features, bundled encoder"
 
 
 def plain_loop(root: Path, refs: list[ImageRef], network: torch.nn.Module, size: int) -> None:

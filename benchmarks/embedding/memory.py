@@ -1,6 +1,6 @@
 """Peak resident memory of embedding, from a thousand images to fifty thousand.
 
-Real images, CIFAR-10's, by the embedded encoder at 32 pixels, which makes it quick and leaves the
+Real images, CIFAR-10's, by the bundled encoder at 32 pixels, which makes it quick and leaves the
 way of the data as it is. Each size is embedded by a process of its own.
 """
 

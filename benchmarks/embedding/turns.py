@@ -47,7 +47,7 @@ def table(entries: list[Entry], subject: Entry) -> str:
         subject: one of them, compared with all others.
     """
     lines = [
-        "| | images/s | headlight against it | core ms an image | headlight against it, by those |",
+        "| | images/s | headlight, times as fast | core ms per image | headlight, by core time |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for entry in entries:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 SECONDS = 150  # for one input
-BATCH = 10  # inputs a process
+BATCH = 10  # inputs per process
 Input = tuple[np.ndarray, int | str, np.ndarray | None]
 """X, n_clusters, and true labels where the groups can't be missed."""
 

@@ -8,14 +8,14 @@ A method is one short file in `entrants/`, found by its presence there. It holds
     VIEWS = ("one",)    # optional: ("one", "several") where pairs of views are learned from
     WARM_UP = False     # optional: True where the first call compiles or imports something
 
-    def fit(features, n_clusters, seed) -> Fitted: ...
+    def fit(features, n_clusters, seed) -> MethodFit: ...
 
 `features` are (n, views, dim) float16 as the encoder made them, view 0 the plain image.
-`Fitted.labels` are integers (n,), -1 for noise; `Fitted.predict`, where there is one, labels new
-features (m, views, dim) by their plain view. What everybody needs is here: `Space` for the
-projection all peers share, `nearest` for neighbours, `k_means` for points.
+`MethodFit.labels` are integers (n,), -1 for noise; `MethodFit.predict`, if there is one, assigns
+new features (m, views, dim) by their plain view. Shared parts: `Space` for the projection of all
+peers, `nearest` for neighbours, `k_means` for points.
 
-The same conditions for all:
+All methods are measured under the same conditions:
 
 - `n_clusters` is the true number of classes.
 - All but headlight's own recipes work on PCA to 200 dimensions, centred, rows of length 1, fitted
@@ -30,7 +30,7 @@ The same conditions for all:
 
 from __future__ import annotations
 
-from benchmarks.methods.base import Fitted, Space, k_means, nearest
+from benchmarks.methods.base import MethodFit, Space, k_means, nearest
 from benchmarks.methods.registry import load, names
 
-__all__ = ["Fitted", "Space", "k_means", "load", "names", "nearest"]
+__all__ = ["MethodFit", "Space", "k_means", "load", "names", "nearest"]

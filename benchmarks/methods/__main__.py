@@ -135,10 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--balance", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--cache", type=Path, default=data.CACHE, help="where features are kept")
-    parser.add_argument("--timeout", type=float, default=1200, help="seconds a fit may take")
-    parser.add_argument(
-        "--fresh", action="store_true", help="measure again what is asked for, failures included"
-    )
+    parser.add_argument("--timeout", type=float, default=1200, help="longest fit, seconds")
+    parser.add_argument("--fresh", action="store_true", help="measure the selected methods again")
     parser.add_argument(
         "--table-only", action="store_true", help="only write table and plot from the results"
     )

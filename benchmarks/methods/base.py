@@ -18,7 +18,7 @@ CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class Fitted:
+class MethodFit:
     """What a method hands back.
 
     Arguments:

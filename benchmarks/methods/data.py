@@ -1,4 +1,4 @@
-"""The features compared on: made once with the embedded encoder, then read from a cache."""
+"""The features compared on: made once with the bundled encoder, then read from a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""headlight: groups of unlabelled images, from frozen features and a small trained head."""
+"""headlight clusters unlabelled images, with frozen features and a small trained head."""
 
 from __future__ import annotations
 

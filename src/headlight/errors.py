@@ -4,14 +4,14 @@ import re
 
 
 class HeadlightError(Exception):
-    """Something the user can mend: what is wrong, which file, what to do, in one sentence.
+    """An error the user can fix: one sentence that says what is wrong, in which file, what to do.
 
     The command line prints it and exits with 1; a traceback is shown with ``--debug`` only.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, short enough to stand in one of our sentences."""
+    """The message of another library's error, short enough for one of our sentences."""
     lines = str(error).strip().splitlines() or [""]
     # Lance appends the place in its own source, on the machine that built it.
     text = re.split(r",? ?[\w/.-]*\.rs:\d+", lines[0])[0].strip(" ,:")

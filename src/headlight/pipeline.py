@@ -61,29 +61,29 @@ def embed(
     progress: Progress | None = None,
     return_paths: bool = False,
 ) -> ImageFeatures | tuple[ImageFeatures, list[str]]:
-    """Features of images, for `SCP.fit`: the same as `cluster` computes.
+    """Compute features of images for `SCP.fit`, the same as those of `cluster`.
 
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
         encoder: its name, or several joined by ``+``; ``headlight encoders`` lists them.
-        views: augmented views an image, beside the plain one.
-        view_images: how many images get augmented views, a random sample; None: 4,000, as many as
-            the recipe ``robust`` uses.
+        views: augmented views per image, besides the plain one.
+        view_images: number of images with augmented views, a random sample; None: 4,000, as the
+            recipe ``robust`` uses.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: of the encoder: ``f32``, ``bf16``, or ``auto``, bf16 where the processor has it
-            and the features bear it.
-        out: run folder to store the features in, and to resume from. None: a temporary one.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if the processor supports
+            it and the features stay accurate.
+        out: run folder that stores the features, and from which to resume. None: a temporary one.
         progress: called with the number of images done and their total.
-        return_paths: also return which image each row is of: images that could not be used have
+        return_paths: also return the path of each row's image; images that could not be used have
             no row.
 
     Returns:
-        Features, float16: ``plain`` (n, dim), rows in the order of the paths' bytes, and
-        ``augmented`` (m, views, dim) of the rows ``viewed``. With ``return_paths``, that and the n
-        paths.
+        `ImageFeatures`, which `SCP.fit` takes as it is: ``plain``, float16 (n, dim), one row per
+        image, sorted by the bytes of the path; ``augmented``, float16 (m, views, dim), of the rows
+        ``viewed``, int64 (m,). With ``return_paths``, a pair of that and the n paths.
 
     Raises:
-        HeadlightError: no usable image, or ``out`` holds something else.
+        HeadlightError: no image is usable, or ``out`` is not a run with these settings.
     """
     opened = open_source(source)
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
@@ -117,34 +117,34 @@ def cluster(
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> Run:
-    """Clusters images and leaves a run folder with a report. Called again, it resumes.
+    """Cluster images into a run folder with a report. Called again, it resumes.
 
     Where nothing has changed since the fit, the clusters stay as they are, with their edits.
 
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
-        n_clusters: K, at least 2, or ``auto``: as many as the features show.
-        out: the run folder; ``./SOURCE_NAME.headlight`` if left out.
+        n_clusters: K, at least 2, or ``auto``, to estimate it from the features.
+        out: the run folder; ``./SOURCE_NAME.headlight`` if omitted.
         encoder: its name, or several joined by ``+``.
-        views: augmented views an image, beside the plain one.
-        view_images: how many images get augmented views, a random sample; None: as many as the
-            recipe uses, 4,000 for ``robust`` and all for ``paper``.
+        views: augmented views per image, besides the plain one.
+        view_images: number of images with augmented views, a random sample; None: as the recipe
+            uses, 4,000 for ``robust`` and all for ``paper``.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
-        seed: of everything random in training. Views don't depend on it: they are seeded by the
-            image and the view.
+        seed: of all randomness in training. Augmented views don't depend on it: they are seeded by
+            the image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: of the encoder: ``f32``, ``bf16``, or ``auto``, bf16 where the processor has it
-            and the features bear it.
-        discard_edits: fit again even if the run has edits; they stay with the former fit.
-        stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns what
-            each reports progress to.
-        on_embedded: called with what embedding did.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if the processor supports
+            it and the features stay accurate.
+        discard_edits: fit again even if the run has edits; they stay with the earlier fit.
+        stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns the
+            progress callback of each.
+        on_embedded: called with the `EmbedReport` after embedding.
 
     Returns:
         The run.
 
     Raises:
-        HeadlightError: it can't be done; nothing of an earlier run is lost.
+        HeadlightError: clustering is impossible; nothing of an earlier run is lost.
     """
     opened = open_source(source)
     path = default_run(opened) if out is None else Path(out)
@@ -191,12 +191,12 @@ def cluster(
 
 
 def default_run(source: ImageSource) -> Path:
-    """Where a run goes when ``-o`` is left out: ``./SOURCE_NAME.headlight``.
+    """The run folder if ``-o`` is omitted: ``./SOURCE_NAME.headlight``.
 
     Raises:
-        HeadlightError: the source has no name to derive it from.
+        HeadlightError: the source has no name from which to derive it.
     """
     name = Path(source.uri).name.removesuffix(".parquet")
     if not name:
-        raise HeadlightError(f"{source.uri} has no name to call the run by: give -o")
+        raise HeadlightError(f"{source.uri} has no name for the run folder: give -o")
     return Path(f"{name}.headlight")

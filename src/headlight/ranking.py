@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
 
 if TYPE_CHECKING:
-    from headlight.clustering.peers import Clustered
+    from headlight.clustering.peers import Clustering
 
 NEIGHBOURS = 15
 VIEWS = 2
@@ -25,15 +26,15 @@ FEWEST = 50
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """An encoder and what was found of it.
+class RankedEncoder:
+    """An encoder and its scores.
 
     Arguments:
         encoder: its name.
         score: label-free, 0 to 1, 1 the best (`judge_by_peers`).
-        n_clusters: clusters its own features show.
+        n_clusters: number of clusters estimated from its own features.
         confidence: mean calibrated confidence of its clustering.
-        images_per_second: embedding, plain and augmented views, counted by image.
+        images_per_second: embedding speed, with plain and augmented views of each image.
     """
 
     encoder: str
@@ -44,11 +45,11 @@ class Ranked:
 
 
 class Sample(ImageSource):
-    """Some images of a source, at random and always the same.
+    """A random sample of a source's images, always the same.
 
     Arguments:
         whole: the source.
-        images: how many at most.
+        images: at most this many.
     """
 
     def __init__(self, whole: ImageSource, images: int) -> None:
@@ -72,52 +73,55 @@ def rank_encoders(
     n_clusters: int | Literal["auto"] = "auto",
     device: str = "auto",
     stage: Callable[[str], Progress | None] | None = None,
-) -> list[Ranked]:
-    """Embeds a sample of images with each encoder, clusters each, and ranks them without labels.
+) -> list[RankedEncoder]:
+    """Embed a sample of images with each encoder, cluster it, and rank the encoders without labels.
 
     Arguments:
         source: the images.
-        encoders: names, 2 or more; fused ones (``a+b``) too.
-        images: of the sample.
-        n_clusters: K of all clusterings; ``auto``: the median of what each encoder's features show.
+        encoders: at least 2 names; several joined by ``+`` count as one.
+        images: size of the sample.
+        n_clusters: K of all clusterings; ``auto``: the median of the estimates from each encoder's
+            features.
         device: where encoders run.
-        stage: called with each encoder's name, gives what its embedding reports progress to.
+        stage: called with each encoder's name; returns the progress callback of its embedding.
 
     Returns:
         The encoders, best first.
 
     Raises:
-        HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be had.
+        HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be
+            loaded.
     """
     from headlight.encoders import load_fusion
 
     if len(set(encoders)) < 2:
         raise HeadlightError(
-            f"ranking compares encoders, and there is only {', '.join(set(encoders)) or 'none'}: "
-            "choose two or more (--encoders A,B; `headlight encoders` lists them)"
+            f"ranking needs at least two encoders, but got {', '.join(set(encoders)) or 'none'}: "
+            "choose more (--encoders A,B; `headlight encoders` lists them)"
         )
     for name in encoders:
-        load_fusion(name)  # what can't be had is said before any work is done
+        load_fusion(name)  # fails before any work is done
     sample = Sample(open_source(source), images)
-    found = [_embedded(sample, name, device, stage(name) if stage else None) for name in encoders]
+    found = [
+        _embed_sample(sample, name, device, stage(name) if stage else None) for name in encoders
+    ]
     common = sorted(set.intersection(*(set(one.paths) for one in found)))
     if len(common) < FEWEST:
         raise HeadlightError(
-            f"{len(common)} usable images in {sample.uri}: ranking encoders needs {FEWEST} or more"
+            f"{counted(len(common), 'usable image')} in {sample.uri}: "
+            f"ranking encoders needs {FEWEST} or more"
         )
     rows = [one.rows(common) for one in found]
-    counts = [_count(X) for X in rows]
+    counts = [_estimate_clusters(X) for X in rows]
     k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
     if not 2 <= k <= len(common):
-        raise HeadlightError(
-            f"-k {k}: give 2 clusters or more, and fewer than {len(common)} images"
-        )
-    clustered, confidence = zip(*(_clustered(X, k) for X in rows), strict=True)
+        raise HeadlightError(f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images")
+    clustered, confidence = zip(*(_cluster_sample(X, k) for X in rows), strict=True)
     from headlight.clustering.peers import judge_by_peers
 
     scores = judge_by_peers(clustered, k).tolist()
     ranked = [
-        Ranked(name, score, count, sure, one.rate)
+        RankedEncoder(name, score, count, sure, one.rate)
         for name, score, count, sure, one in zip(
             encoders, scores, counts, confidence, found, strict=True
         )
@@ -126,7 +130,7 @@ def rank_encoders(
 
 
 @dataclass(frozen=True)
-class _Embedded:
+class _EmbeddedSample:
     paths: list[str]
     features: np.ndarray
     rate: float
@@ -137,7 +141,9 @@ class _Embedded:
         return self.features[[place[path] for path in paths]]
 
 
-def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | None) -> _Embedded:
+def _embed_sample(
+    sample: Sample, encoder: str, device: str, progress: Progress | None
+) -> _EmbeddedSample:
     from headlight.runs import embed_run
 
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
@@ -152,10 +158,10 @@ def _embedded(sample: Sample, encoder: str, device: str, progress: Progress | No
         paths, stored = run.features.load()
         spent = run.info.timings["embed"]
         rate = (spent.images or 0) / max(spent.seconds, 1e-3)
-        return _Embedded(paths.to_pylist(), np.asarray(stored.whole), rate)
+        return _EmbeddedSample(paths.to_pylist(), np.asarray(stored.whole), rate)
 
 
-def _count(X: np.ndarray) -> int:
+def _estimate_clusters(X: np.ndarray) -> int:
     from headlight.clustering.graph import Graph
     from headlight.clustering.number import count_clusters
     from headlight.clustering.projection import fit_projection, project
@@ -167,14 +173,14 @@ def _count(X: np.ndarray) -> int:
     return count_clusters(Spectrum(graph)).n_clusters
 
 
-def _clustered(X: np.ndarray, n_clusters: int) -> tuple[Clustered, float]:
+def _cluster_sample(X: np.ndarray, n_clusters: int) -> tuple[Clustering, float]:
     from headlight.clustering import SCP
     from headlight.clustering.neighbours import nearest_neighbours
-    from headlight.clustering.peers import Clustered
+    from headlight.clustering.peers import Clustering
     from headlight.clustering.projection import project
     from headlight.clustering.validation import Features
 
     scp = SCP(n_clusters, random_state=0).fit(X)
     points = project(Features(X[:, 0]), scp.projection_)[:, 0]
     near = nearest_neighbours(points, min(NEIGHBOURS, len(points) - 1))[0]
-    return Clustered(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())
+    return Clustering(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())

@@ -236,7 +236,7 @@ def test_members_that_climb_out_or_link_are_passed_over(tmp_path: Path) -> None:
     build("test")
     assert np.array_equal(pixels(open_dataset("cifar10", folder).splits.test), images[50:])
     build(None)
-    assert f"has no file {test}" in sentence("cifar10", folder)
+    assert f"lacks the file {test}" in sentence("cifar10", folder)
     assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(
         ["data", "secret", "cifar-10-binary.tar.gz"]
     )
@@ -388,7 +388,7 @@ def test_places_of_classes_follow_their_ids() -> None:
     assert TEN.classes["n02085936"] == DOGS.classes["n02085936"]
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs CIFAR-10 in ../shared/data")
+@pytest.mark.skipif(not SHARED.exists(), reason="CIFAR-10 itself (its files in ../shared/data)")
 def test_all_of_cifar10_is_found() -> None:
     train, test = open_dataset("cifar10", SHARED).splits
     assert (train.count, test.count) == (50_000, 10_000)

@@ -76,8 +76,8 @@ def test_every_method_is_scored_on_the_images_kept_aside(measured: dict) -> None
 
 def test_counts_unlike_the_published_ones_are_said(measured: dict) -> None:
     notes = " ".join(measured["notes"])
-    assert "CIFAR-10 has 50,000 train images, here are 40" in notes
-    assert "CIFAR-10 has 10,000 test images, here are 20" in notes
+    assert "CIFAR-10 has 50,000 train images, but here there are 40" in notes
+    assert "CIFAR-10 has 10,000 test images, but here there are 20" in notes
 
 
 def test_second_run_embeds_nothing_and_scores_the_same(cifar10: Path, measured: dict) -> None:
@@ -150,8 +150,8 @@ def test_imagenet10_is_judged_on_the_images_fitted_on(tmp_path: Path) -> None:
         out=out,
     )
     assert (result["images"], result["test_images"]) == (30, None)
-    assert "judged on the same" in about(result)
-    assert "1 train images could not be used." in result["notes"]
+    assert "evaluated on the same" in about(result)
+    assert "1 train image could not be used." in result["notes"]
     for row in result["methods"]:
         cells = [row["method"], *(spread(row[name]) for name in ("acc", "nmi", "ari"))]
         assert f"| {' | '.join(cells)} |" in out.read_text("utf-8")
@@ -189,7 +189,7 @@ def test_command_prints_a_table_or_one_object(
     arguments += ["--seeds", 1, "--recipe", "robust", "--device", "cpu", "--out", out]
     shown = command(*arguments)
     assert "headlight, robust" in shown.stdout
-    assert "fitted on 40 train images, judged on 20 test images" in shown.stdout
+    assert "fitted on 40 train images, evaluated on 20 test images" in shown.stdout
     assert "40 already embedded" in shown.stderr
     printed = command(*arguments, "--json", "--quiet")
     assert json.loads(printed.stdout) == json.loads(out.read_text("utf-8"))
@@ -235,7 +235,9 @@ def test_k_means_finds_blobs_and_labels_others() -> None:
 
 
 def test_umap_k_means_finds_blobs_and_labels_others() -> None:
-    pytest.importorskip("umap", reason="needs pip install 'headlight-images[benchmarks]'")
+    pytest.importorskip(
+        "umap", reason="UMAP as a baseline (pip install 'headlight-images[benchmarks]')"
+    )
     check_baseline(umap_k_means)
 
 

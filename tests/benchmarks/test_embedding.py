@@ -46,7 +46,7 @@ def test_files_are_compared_with_a_plain_loop_and_the_engine_alone(photos: Path)
 
 
 def test_a_transformer_is_compared_with_transformers_own_loop(photos: Path) -> None:
-    pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+    pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
     rows = rows_of(transformer.measure(photos, 8, 1, "tiny"))
     assert rows[0][0].startswith("transformers")
     assert len(rows) == 3
@@ -54,7 +54,9 @@ def test_a_transformer_is_compared_with_transformers_own_loop(photos: Path) -> N
 
 def test_transformers_loop_computes_what_headlight_computes(photos: Path, tmp_path: Path) -> None:
     """Else the two could not be compared. Images are resized in two steps there, in one here."""
-    transformers = pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+    )
     checkpoint.save(tmp_path / "vit", "tiny")
     processor = transformers.AutoImageProcessor.from_pretrained(tmp_path / "vit")
     model = transformers.AutoModel.from_pretrained(tmp_path / "vit").eval()
@@ -94,7 +96,7 @@ def test_peak_of_resident_memory_sees_what_was_given_back() -> None:
 
 @pytest.mark.filterwarnings("ignore:torch.compile failed")
 def test_the_part_for_gpus_runs_on_a_cpu_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+    pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
     monkeypatch.setattr(torch, "compile", lambda network, **_: network)
     text = gpu.measure("cpu", 6, 1, "tiny", 64)
     assert [row[0] for row in rows_of(text)] == ["torch-f32, cpu", "torch-f32-compiled, cpu"]
@@ -102,7 +104,7 @@ def test_the_part_for_gpus_runs_on_a_cpu_too(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_operations_of_a_transformer_are_counted_as_by_hand(tmp_path: Path) -> None:
-    pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+    pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
     checkpoint.save(tmp_path, "tiny")
     tokens, dim = 1 + 16 * 16, 32
     patches = 2 * 256 * 14 * 14 * 3 * dim

@@ -31,7 +31,7 @@ print(status("VmHWM") - before, X.nbytes / 2**20)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory (needs Linux)")
 def test_fit_takes_less_than_twice_the_input_the_input_included():
     out = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True

@@ -3,16 +3,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from headlight.clustering.peers import Clustered, judge_by_peers, shares_explained
+from headlight.clustering.peers import Clustering, judge_by_peers, shares_explained
 
 POINTS = np.arange(8)
 
 
-def by_bit(bit: int, graph: int | None = None) -> Clustered:
+def by_bit(bit: int, graph: int | None = None) -> Clustering:
     """Numbers split by one bit; each is a neighbour of all that share the graph's bit with it."""
     of = (POINTS >> (bit if graph is None else graph)) & 1
     near = np.array([POINTS[of == one] for one in of])
-    return Clustered((POINTS >> bit) & 1, torch.from_numpy(near))
+    return Clustering((POINTS >> bit) & 1, torch.from_numpy(near))
 
 
 def test_a_clustering_explains_graphs_like_its_own_and_no_others() -> None:

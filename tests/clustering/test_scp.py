@@ -320,7 +320,7 @@ def test_parameters_survive_cloning_and_fitting(make_blobs):
     assert clone(scp).get_params() == before
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine without a GPU")
 def test_a_missing_gpu_is_said_and_auto_does_without(make_blobs):
     X, _ = make_blobs([20] * 4)
     with pytest.raises(ValueError, match="device 'cuda'"):

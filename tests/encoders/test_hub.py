@@ -28,7 +28,9 @@ from tests.encoders.checkpoints import (
     scatter,
 )
 
-transformers = pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+transformers = pytest.importorskip(
+    "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+)
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)
@@ -212,7 +214,7 @@ def peak_memory() -> int:
 
 def test_the_text_tower_takes_no_memory(checkpoints: Path, tmp_path: Path) -> None:
     if not Path("/proc/self/clear_refs").exists():
-        pytest.skip("peak memory is read from Linux's /proc")
+        pytest.skip("peak memory (needs Linux)")
     text = TEXT | {"vocab_size": 2**18, "hidden_size": 64}  # 64 MiB of float32
     config = transformers.CLIPConfig(text_config=text, vision_config=VIT, projection_dim=24)
     folder = save(transformers.CLIPModel(config), tmp_path / "clip")

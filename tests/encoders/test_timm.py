@@ -9,7 +9,7 @@ from PIL import Image
 
 from headlight.encoders import load_encoder
 from headlight.encoders.timm import preprocessing_of
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 from tests.encoders.checkpoints import noise, relative, run_openvino, run_torch
 
 
@@ -55,7 +55,7 @@ def timm():
     try:
         import timm
     except Exception as error:
-        pytest.skip(f"timm can't be imported here: {error}")
+        pytest.skip(f"timm (pip install 'headlight-images[timm]'): {first_line(error)}")
     return timm
 
 

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headlight.cli.commands import app
+from headlight.counts import span
 from headlight.features import FeatureStore
 from headlight.runs import load_run
 from tests.conftest import draw
@@ -75,7 +76,7 @@ def test_without_k_the_number_of_clusters_is_found(photos: Path, tmp_path: Path)
     assert low <= fit["n_clusters"] == len(result["clusters"]) <= high
     assert fit["n_clusters_curve"] == sorted(fit["n_clusters_curve"], reverse=True)
     again = headlight("cluster", photos, "--views", 1, cwd=tmp_path)
-    assert f"(-k auto; {low} to {high} likely)" in again.stdout
+    assert f"(-k auto; {span(low, high)} likely)" in again.stdout
     page = (tmp_path / "photos.headlight" / "report.html").read_text("utf-8")
     assert f"auto: {fit['n_clusters']} found, {low} to {high} likely" in page
     refused = headlight("cluster", photos, "-k", 3, "--views", 1, cwd=tmp_path, code=1)
@@ -99,10 +100,11 @@ def test_mistakes_get_one_sentence_and_exit_1(fitted, photos: Path, tmp_path: Pa
     for arguments, expected in [
         (["cluster", "nowhere", "-k", 3], "nowhere: no such folder or file"),
         (["cluster", "empty", "-k", 3], "no images in"),
-        (["cluster", "texts", "-k", 2], "1 images can't make 2 clusters"),
+        (["cluster", "texts", "-k", 2], "1 image: clustering needs at least 2"),
+        (["cluster", "texts"], "1 image: clustering needs at least 2"),
         (["embed", "texts"], "no usable image in"),
         (["cluster", photos, "-k", 1], "-k 1: give 2 clusters or more"),
-        (["cluster", photos, "-k", 37], "36 images can't make 37 clusters"),
+        (["cluster", photos, "-k", 37], "36 images for 37 clusters: give a smaller -k"),
         (["cluster", photos, "-k", 3, "--encoder", "lite9"], "nearest: lite"),
         (["cluster", photos, "-k", 3, "--views", -1], "give 0 or more"),
         (["cluster", photos, "-k", 3, "--device", "tpu"], "unknown device"),
@@ -150,10 +152,10 @@ def small_disk(tmp_path: Path):
     folder.mkdir()
     mount = shutil.which("mount")
     if os.geteuid() != 0 or not mount:
-        pytest.skip("mounting a small file system needs root")
+        pytest.skip("a full disk (needs root, to mount a small one)")
     size = ["-o", "size=8m", "tmpfs", str(folder)]
     if subprocess.run([mount, "-t", "tmpfs", *size], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip("a full disk (no tmpfs can be mounted here)")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -96,7 +96,7 @@ def black_png(side: int) -> bytes:
     )
 
 
-@pytest.mark.skipif(os.name != "posix", reason="makes pipes and links of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links in a folder (needs POSIX)")
 def test_every_good_image_is_clustered_and_every_bad_one_has_a_reason(tmp_path: Path) -> None:
     folder = make_hostile(tmp_path / "hostile")
     before = {p: p.lstat() for p in folder.iterdir()}

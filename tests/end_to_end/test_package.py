@@ -27,7 +27,7 @@ def tracked() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
-        pytest.skip("not a git checkout")
+        pytest.skip("the package (needs a git checkout)")
     return [path for name in listed.stdout.split("\0") if (path := ROOT / name).is_file()]
 
 
@@ -42,7 +42,7 @@ def python(*arguments: object, cwd: Path, **environment: str) -> subprocess.Comp
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """sdist, and the wheel built from it."""
-    pytest.importorskip("build", reason="build is not installed")
+    pytest.importorskip("build", reason="the package (pip install -e '.[dev]')")
     folder = tmp_path_factory.mktemp("package")
     for path in tracked():
         copy = folder / "source" / path.relative_to(ROOT)
@@ -80,7 +80,7 @@ def test_nothing_recommends_the_package_of_others() -> None:
 
 
 def test_sdist_and_wheel_hold_what_they_should(dist: Path) -> None:
-    pytest.importorskip("twine", reason="twine is not installed")
+    pytest.importorskip("twine", reason="the package (pip install -e '.[dev]')")
     files = sorted(dist.iterdir())
     assert [path.name.split("-")[0] for path in files] == ["headlight_images"] * 2
     python("-m", "twine", "check", "--strict", *files, cwd=dist)

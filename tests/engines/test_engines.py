@@ -39,7 +39,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """A tiny transformer, saved and loaded as any checkpoint is."""
-    transformers = pytest.importorskip("transformers", reason="pip install 'headlight-images[hub]'")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers (pip install 'headlight-images[hub]')"
+    )
     torch.manual_seed(0)
     config = transformers.Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, patch_size=8, image_size=SIZE
@@ -513,7 +515,7 @@ def test_other_weights_on_disk_are_noticed(lite0: Encoder, in_time) -> None:
 # With a GPU
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="GPU (none here)")
 @pytest.mark.parametrize("precision", ["f32", "bf16", None])
 def test_a_gpu_gives_the_features_of_the_cpu(small: Encoder, precision: str | None) -> None:
     engine = TorchEngine(small, "cuda:0", precision=precision)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
-pytest.importorskip("ipykernel", reason="ipykernel is not installed")
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+nbformat = pytest.importorskip("nbformat", reason="the notebook (pip install -e '.[dev]')")
+nbclient = pytest.importorskip("nbclient", reason="the notebook (pip install -e '.[dev]')")
+pytest.importorskip("ipykernel", reason="the notebook (pip install -e '.[dev]')")
+pytest.importorskip("onnxruntime", reason="ONNX export (pip install 'headlight-images[export]')")
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "tutorial.ipynb"
 

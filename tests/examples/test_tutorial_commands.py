@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from headlight.cli.commands import app
 from tests.conftest import draw, make_photos
 
-pytest.importorskip("starlette", reason="needs pip install 'headlight-images[explore]'")
-pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+pytest.importorskip("starlette", reason="the review app (pip install 'headlight-images[explore]')")
+pandas = pytest.importorskip("pandas", reason="the tutorial (pip install -e '.[dev]')")
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text("utf-8")
 BLOCKS = re.findall(r"(?:^    .*\n)+", TEXT, re.MULTILINE)

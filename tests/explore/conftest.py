@@ -24,10 +24,13 @@ class Opened:
 
 @pytest.fixture(scope="module")  # one driver at a time: other modules may start their own
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api",
+        reason="the report and the app in a browser (pip install -e '.[dev]')",
+    )
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium")
+        pytest.skip("the report and the app in a browser (apt-get install chromium)")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS.split())
         yield browser

@@ -20,8 +20,8 @@ from tests.conftest import draw
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server
 
-pytest.importorskip("starlette", reason="starlette is not installed")
-pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+pytest.importorskip("starlette", reason="the review app (pip install 'headlight-images[explore]')")
+pytest.importorskip("uvicorn", reason="the review app (pip install 'headlight-images[explore]')")
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">'/\\&amp;"
 

@@ -15,7 +15,7 @@ from tests.export.conftest import EXPECTED, OUTLIER
 
 
 def test_pycocotools_finds_images_of_each_category(edited: Run, tmp_path: Path) -> None:
-    coco = pytest.importorskip("pycocotools.coco", reason="pycocotools is not installed")
+    coco = pytest.importorskip("pycocotools.coco", reason="COCO export (pip install -e '.[dev]')")
     out = export_coco(edited, tmp_path / "out").path
     read = coco.COCO(str(out / "annotations.json"))
     groups = {}

@@ -23,7 +23,9 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(folder: Path, cache: Path) -> Any:
-    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    datasets = pytest.importorskip(
+        "datasets", reason="imagefolder export (pip install -e '.[dev]')"
+    )
     datasets.disable_progress_bars()
     return datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(cache))
 

@@ -72,7 +72,9 @@ def choices_of(text: str) -> list[str]:
 
 
 def test_tasks_have_their_image_and_a_choice_the_set_up_knows(edited: Run, tmp_path: Path) -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    jsonschema = pytest.importorskip(
+        "jsonschema", reason="Label Studio export (pip install -e '.[dev]')"
+    )
     out = export_label_studio(edited, tmp_path / "out").path
     tasks = json.loads((out / "tasks.json").read_text("utf-8"))
     jsonschema.validate(tasks, SCHEMA)

@@ -29,8 +29,10 @@ from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
 from tests.conftest import rewrite_info
 
-pytest.importorskip("onnx", reason="onnx is not installed")
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("onnx", reason="ONNX export (pip install 'headlight-images[export]')")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="ONNX export (pip install 'headlight-images[export]')"
+)
 
 
 def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:
@@ -255,7 +257,7 @@ def test_features_made_elsewhere_give_a_head_alone(photos: Path, tmp_path: Path)
     np.testing.assert_array_equal(labels, run.assignments["cluster"].to_numpy())
     assert not (out / "model.onnx").exists()
     card = (out / "README.md").read_text("utf-8")
-    assert "the features were computed elsewhere" in card
+    assert "the features were precomputed" in card
     assert "features.npy" in card
 
 
@@ -263,8 +265,8 @@ def test_features_made_elsewhere_give_a_head_alone(photos: Path, tmp_path: Path)
 def test_transformers_encoders_are_written_quietly(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], family: str
 ) -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed")
-    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
+    pytest.importorskip("onnxscript", reason="ONNX export (pip install 'headlight-images[export]')")
     from headlight.encoders import load_encoder
     from headlight.export.onnx_encoder import encoder_model
     from tests.encoders.checkpoints import networks, noise, run_torch, save, scatter
@@ -335,7 +337,7 @@ def test_a_network_too_large_for_a_file_is_refused_before_it_is_tried() -> None:
 
     with torch.device("meta"):
         huge = torch.nn.Linear(30_000, 30_000)
-    with pytest.raises(Unexportable, match=r"3.6 GB, are more than an ONNX file holds"):
+    with pytest.raises(Unexportable, match=r"3.6 GB, exceed the limit of ONNX files"):
         encoder_model(load_encoder("lite0"), huge)
 
 

@@ -66,7 +66,7 @@ def test_features_from_a_file_are_clustered(photos: Path, file: Path) -> None:
     kinds = [path.split("/")[0] for path in paths.to_pylist()]
     found = set(zip(kinds, run.assignments["cluster"].to_pylist(), strict=True))
     assert len(found) == 3
-    with pytest.raises(HeadlightError, match="made elsewhere"):
+    with pytest.raises(HeadlightError, match="were precomputed"):
         predict_run(run, open_source(photos), photos.parent / "new.csv")
 
 

@@ -198,6 +198,40 @@ def test_few_bytes_that_claim_a_large_image_are_refused_undecoded(
         decode(data, 64)
 
 
+def progressive(scans: int) -> bytes:
+    """A progressive JPEG of 2,000 × 2,000 pixels whose last scan comes ``scans`` times more."""
+    data = encoded(Image.new("L", (2_000, 2_000), 100), "JPEG", progressive=True)
+    end = data.rfind(b"\xff\xd9")
+    return data[:end] + data[data.rfind(b"\xff\xda") : end] * scans + data[end:]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff(1, 4_000_000, tile=1_600, compression=8), "take too long"),
+        (progressive(scans=1_500), "take too long"),
+        (b"P1 3000 3000\n" + b"0 " * 9_000_000, "over 16 MiB: save it as PNG"),
+    ],
+    ids=["tiles beyond the image", "scans", "text"],
+)
+def test_files_that_would_take_minutes_are_refused_undecoded(
+    data: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(BadImage, match=reason):
+        decode(data, 64)
+
+
+def test_scans_are_those_of_the_first_image_alone() -> None:
+    # A phone's JPEG carries other images behind it; bytes within a segment are no markers.
+    data = progressive(scans=0)
+    comment = b"\xff\xfe" + struct.pack(">H", 4 + 2_000) + b"\xff\xd9" + b"\xff\xda" * 1_000
+    assert decode(data[:2] + comment + data[2:] + data * 300, 64).size == (2_000, 2_000)
+    with pytest.raises(BadImage, match="take too long"):
+        hostile = progressive(scans=1_500)
+        decode(hostile[:2] + comment + hostile[2:], 64)
+
+
 def test_a_large_blank_page_of_ordinary_size_on_disk_is_an_image() -> None:
     assert decode(encoded(Image.new("L", (3_000, 2_000), 255)), 64).size == (3_000, 2_000)
 

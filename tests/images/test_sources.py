@@ -72,7 +72,7 @@ def nested(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["rm", "-rf", top], check=True)  # shutil.rmtree recurses too deeply
 
 
-@pytest.mark.skipif(os.name != "posix", reason="folders relative to a handle are POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="very deep folders (needs POSIX)")
 def test_thousands_of_nested_folders_are_walked_and_too_long_paths_named(nested: Path) -> None:
     (nested / "z.png").write_bytes(b"x")
     image, deep, last = open_source(nested)
@@ -119,7 +119,9 @@ def test_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
         open_source(tmp_path).read("big", LIMIT)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to become nobody")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="files of other users (needs root)"
+)
 def test_unreadable_file_is_a_bad_image(tmp_path: Path) -> None:
     file = tmp_path / "locked.png"
     file.write_bytes(b"x")

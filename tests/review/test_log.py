@@ -136,7 +136,7 @@ def test_edits_of_another_fit_are_kept_but_not_applied(run: Path) -> None:
     (run / CHECK).unlink()
     found = review(load_run(run))
     assert (found.names[0], found.n_edits) == ("a", 0)
-    assert "1 edit was made to an earlier fit" in found.note
+    assert "1 edit of an earlier fit" in found.note
     found.edit(rename(0, "new"))
     assert (run / FILE).read_text().startswith(text)
     rewrite_info(run, lambda info: info["fit"].update(id="3" * 16))
@@ -206,10 +206,10 @@ def tiny_disk(tmp_path: Path):
     folder.mkdir()
     mount = shutil.which("mount")
     if os.geteuid() != 0 or not mount:
-        pytest.skip("mounting a small file system needs root")
+        pytest.skip("a full disk (needs root, to mount a small one)")
     size = ["-o", "size=128k", "tmpfs", str(folder)]
     if subprocess.run([mount, "-t", "tmpfs", *size], capture_output=True).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip("a full disk (no tmpfs can be mounted here)")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 

@@ -83,7 +83,7 @@ def test_a_run_shows_edits(fitted_copy: Path) -> None:
     made.edit(mark_done(0, True))
     read = Reader(load_run(fitted_copy)._repr_html_())
     assert "2 clusters" in read.text
-    assert "3 edits, 1 clusters done" in read.text
+    assert "3 edits, 1 cluster done" in read.text
     assert HOSTILE in read.text
     assert read.count("script") == 0
     assert all("onerror" not in attrs for _, attrs in read.tags)

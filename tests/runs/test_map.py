@@ -37,7 +37,7 @@ def alike(xy: np.ndarray, labels: np.ndarray) -> float:
 
 
 def test_images_lie_among_their_own_kind() -> None:
-    pytest.importorskip("umap")
+    pytest.importorskip("umap", reason="the map (pip install 'headlight-images[explore]')")
     features, labels = groups(600, 30)
     xy = image_map(features, labels)
     assert xy.shape == (600, 2)
@@ -53,7 +53,7 @@ def test_same_features_same_bits() -> None:
 
 
 def test_rows_beyond_the_sample_lie_among_their_own_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("umap")
+    pytest.importorskip("umap", reason="the map (pip install 'headlight-images[explore]')")
     monkeypatch.setattr(maps, "SAMPLE", 150)
     features, labels = groups(600, 6)
     rare = np.r_[labels[:590], np.full(10, 6)]  # a cluster of 10 of 600 is in the sample, too
@@ -106,7 +106,9 @@ def test_equal_images_have_a_map() -> None:
 
 
 def test_the_graph_is_that_of_umap() -> None:
-    umap = pytest.importorskip("umap.umap_")
+    umap = pytest.importorskip(
+        "umap.umap_", reason="the map (pip install 'headlight-images[explore]')"
+    )
     points = groups(60, 3)[0]
     apart = np.linalg.norm(points[:, None] - points[None], axis=2).astype(np.float32)
     near = np.argsort(apart, axis=1, kind="stable")[:, :15]

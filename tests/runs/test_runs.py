@@ -285,7 +285,7 @@ def test_labels_that_do_not_fit_are_explained(
 def test_labels_from_one_flat_folder_are_refused(fitted: Run, tmp_path: Path) -> None:
     flat = pa.table({"path": ["a.png", "b.png"], "cluster": pa.array([0, 1], pa.int32())})
     write_table(tmp_path / "p.parquet", flat)
-    with pytest.raises(HeadlightError, match="folders tell no classes apart"):
+    with pytest.raises(HeadlightError, match="folder names can't be labels"):
         evaluate(tmp_path / "p.parquet", "folder")
     with pytest.raises(HeadlightError, match="no such file"):
         evaluate(tmp_path / "p.parquet", "labels-that-are-not-there.csv")

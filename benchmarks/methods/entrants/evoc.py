@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.methods.base import Fitted, Space
+from benchmarks.methods.base import MethodFit, Space
 
 NAME = "evoc"
 WARM_UP = True
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     EVōC finds several layers of clusters, fine to coarse; the one whose number of clusters is
@@ -24,4 +24,4 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     evoc = EVoC(random_state=seed)
     evoc.fit_predict(Space(features, seed).points())
     layers = [np.asarray(layer) for layer in evoc.cluster_layers_]
-    return Fitted(min(layers, key=lambda layer: abs(int(layer.max()) + 1 - n_clusters)))
+    return MethodFit(min(layers, key=lambda layer: abs(int(layer.max()) + 1 - n_clusters)))

@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.methods.base import Fitted, Space
+from benchmarks.methods.base import MethodFit, Space
 
 NAME = "gaussian-mixture"
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Diagonal covariances: the principal components are uncorrelated to begin with, and a full
@@ -25,4 +25,4 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = mixture.fit_predict(space.points())
-    return Fitted(labels, lambda other: mixture.predict(space.new(other)))
+    return MethodFit(labels, lambda other: mixture.predict(space.new(other)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.methods.base import Fitted
+from benchmarks.methods.base import MethodFit
 from headlight import SCP
 
 NAME = "headlight-robust"
@@ -12,7 +12,7 @@ VIEWS = ("one", "several")
 WARM_UP = True
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`."""
     scp = SCP(n_clusters, recipe="robust", random_state=seed).fit(features)
-    return Fitted(scp.labels_, scp.predict)
+    return MethodFit(scp.labels_, scp.predict)

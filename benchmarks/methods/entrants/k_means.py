@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.methods.base import Fitted, Space, k_means
+from benchmarks.methods.base import MethodFit, Space, k_means
 
 NAME = "k-means"
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`."""
     space = Space(features, seed)
     labels, assign = k_means(space.points(), n_clusters, seed)
-    return Fitted(labels, lambda other: assign(space.new(other)))
+    return MethodFit(labels, lambda other: assign(space.new(other)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.methods.base import Fitted, NeighbourPairs, Space, unit_variance
+from benchmarks.methods.base import MethodFit, NeighbourPairs, Space, unit_variance
 
 NAME = "scan"
 VIEWS = ("one", "several")
@@ -19,7 +19,7 @@ N_EPOCHS = 100
 STEPS = (10_000, 30_000)  # at least, at most
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Ten linear heads on the frozen features, the way SCAN treats ImageNet; pairs are an image and
@@ -42,7 +42,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
         weight, bias = heads[0][best].detach(), heads[1][best].detach()
         return (unit_variance(torch.from_numpy(points)) @ weight + bias).argmax(dim=1).numpy()
 
-    return Fitted(label(space.points()), lambda other: label(space.new(other)))
+    return MethodFit(label(space.points()), lambda other: label(space.new(other)))
 
 
 def scan_loss(P: torch.Tensor, Q: torch.Tensor, entropy_weight: float) -> torch.Tensor:

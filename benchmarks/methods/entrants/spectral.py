@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from benchmarks.methods.base import Fitted, Space, k_means_plus_plus, nearest
+from benchmarks.methods.base import MethodFit, Space, k_means_plus_plus, nearest
 from headlight.clustering.spectrum import spectral_pairs
 
 NAME = "spectral"
 N_NEIGHBORS = 15
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     The graph joins each image with its 15 nearest, both ways, all edges alike. The rows of the
@@ -23,7 +23,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     _, vectors = spectral_pairs(graph, min(n_clusters, len(points) - 1))
     rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     labels, _ = k_means_plus_plus(rows, n_clusters, seed)
-    return Fitted(labels)
+    return MethodFit(labels)
 
 
 def neighbour_graph(points: np.ndarray, k: int) -> csr_array:

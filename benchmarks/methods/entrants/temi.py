@@ -10,7 +10,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from benchmarks.methods.base import Fitted, NeighbourPairs, Space, unit_variance
+from benchmarks.methods.base import MethodFit, NeighbourPairs, Space, unit_variance
 
 NAME = "temi"
 VIEWS = ("one", "several")
@@ -29,7 +29,7 @@ STEPS = 1500
 WARM_UP_STEPS = 300
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Student heads learn from the moving average of themselves, on pairs of an image and one of its
@@ -55,7 +55,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
         parts = unit_variance(torch.from_numpy(points)).split(4096)
         return torch.cat([teachers(part)[best].argmax(dim=1) for part in parts]).numpy()
 
-    return Fitted(label(space.points()), lambda other: label(space.new(other)))
+    return MethodFit(label(space.points()), lambda other: label(space.new(other)))
 
 
 class Heads(torch.nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.methods.base import Fitted, Space, unit_variance
+from benchmarks.methods.base import MethodFit, Space, unit_variance
 
 NAME = "turtle"
 
@@ -21,7 +21,7 @@ BUDGET = 10_000 * 200 * 10 * 4000
 FEWEST = 1000
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Searches the labelling which a linear classifier, trained from a fresh start for a few steps,
@@ -48,7 +48,7 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     def predict(other: np.ndarray) -> np.ndarray:
         return label(unit_variance(torch.from_numpy(space.new(other))))
 
-    return Fitted(label(X), predict)
+    return MethodFit(label(X), predict)
 
 
 def train(X: torch.Tensor, n_clusters: int, *, size: int, iterations: int) -> torch.nn.Module:

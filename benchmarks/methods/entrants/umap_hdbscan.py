@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from sklearn.cluster import HDBSCAN
 
-from benchmarks.methods.base import Fitted, Space
+from benchmarks.methods.base import MethodFit, Space
 from benchmarks.methods.embedding import umap_embedding
 
 NAME = "umap+hdbscan"
 WARM_UP = True
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     A cluster holds at least 10 images, or a five-hundredth of all; 10 neighbours give the
@@ -22,4 +22,4 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     embedding, _ = umap_embedding(Space(features, seed).points(), seed)
     smallest = max(10, len(embedding) // 500)
     hdbscan = HDBSCAN(min_cluster_size=smallest, min_samples=10, n_jobs=-1, copy=False)
-    return Fitted(hdbscan.fit_predict(embedding))
+    return MethodFit(hdbscan.fit_predict(embedding))

@@ -8,14 +8,14 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.cluster import AgglomerativeClustering
 
-from benchmarks.methods.base import Fitted, Space
+from benchmarks.methods.base import MethodFit, Space
 from benchmarks.methods.entrants.spectral import N_NEIGHBORS, neighbour_graph
 
 NAME = "ward"
 EXACT = 20_000
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Up to 20,000 images any two clusters may merge; beyond, where the distances of all pairs would
@@ -28,4 +28,4 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     ward = AgglomerativeClustering(n_clusters, linkage="ward", connectivity=graph)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a graph in several parts is completed
-        return Fitted(ward.fit_predict(points))
+        return MethodFit(ward.fit_predict(points))

@@ -1,1 +1,1 @@
-"""The benchmarks of the literature: published data sets, and every method on the same features."""
+"""Standard benchmarks: published data sets, and all methods on the same features."""

@@ -1,4 +1,4 @@
-"""What features are usually clustered with, and how any method is judged beside it."""
+"""Baselines, and the comparison of methods on the same features."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Labeller = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What a method made of the features it was fitted on.
+class MethodFit:
+    """A fitted method.
 
     Arguments:
-        labels: int64 (n,), their clusters.
-        label: labels other features.
+        labels: int64 (n,), the clusters of the features it was fitted on.
+        label: assigns other features.
     """
 
     labels: np.ndarray
     label: Labeller
 
 
-Method = Callable[[ImageFeatures, int, int], Fitted]
+Method = Callable[[ImageFeatures, int, int], MethodFit]
 """Called with features of n images, number of clusters, seed."""
 
 
@@ -52,16 +52,16 @@ def compare(
     seeds: int,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[dict[str, Any]]:
-    """Fits every method with every seed, and compares its clusters with the true classes.
+    """Fit every method with every seed, and score its clusters against the true classes.
 
     Arguments:
         methods: by name.
-        features: of n images, fitted on.
-        reported: (m, dim), judged on; None: what was fitted on, m = n.
+        features: of n images, to fit on.
+        reported: (m, dim), to evaluate on; None: the features fitted on, m = n.
         truth: (m,) true classes.
         n_clusters: K.
-        seeds: how many, from 0 on.
-        progress: told the fits done and their total.
+        seeds: number of seeds, starting at 0.
+        progress: called with the number of fits done and their total.
 
     Returns:
         For each method its name ("method") and acc, nmi, ari and seconds of a fit, each as mean,
@@ -100,7 +100,7 @@ def _summary(values: list[float]) -> dict[str, Any]:
     }
 
 
-def k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def k_means(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """k-means of FAISS on every row: the best of 10 starts, 50 iterations each.
 
     Arguments:
@@ -127,10 +127,10 @@ def k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
     def nearest(rows: np.ndarray) -> np.ndarray:
         return fitted.assign(rows)[1].astype(np.int64)
 
-    return Fitted(nearest(points), lambda other: nearest(project(other)))
+    return MethodFit(nearest(points), lambda other: nearest(project(other)))
 
 
-def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
+def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     """UMAP to 10 dimensions (15 neighbours, cosine, no minimal distance), then k-means.
 
     UMAP: McInnes, Healy & Melville 2018, arXiv:1802.03426. Other features go through its
@@ -165,7 +165,7 @@ def umap_k_means(features: np.ndarray, n_clusters: int, seed: int) -> Fitted:
         placed = reducer.transform(project(other)).astype(np.float32)
         return fitted.predict(placed).astype(np.int64)
 
-    return Fitted(fitted.labels_.astype(np.int64), label)
+    return MethodFit(fitted.labels_.astype(np.int64), label)
 
 
 def has_umap() -> bool:

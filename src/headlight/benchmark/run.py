@@ -1,4 +1,4 @@
-"""The benchmarks of the literature: a data set as published, every method on the same features."""
+"""Standard benchmarks: a published data set, and all methods on the same features."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from headlight.benchmark.baselines import (
     SCORES,
-    Fitted,
     Method,
+    MethodFit,
     compare,
     has_umap,
     k_means,
@@ -22,6 +22,7 @@ from headlight.benchmark.baselines import (
 )
 from headlight.benchmark.datasets import Dataset, find_dataset, open_dataset
 from headlight.clustering.recipes import views_used
+from headlight.counts import counted
 from headlight.encoders import load_fusion
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
@@ -47,42 +48,40 @@ def benchmark(
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> dict[str, Any]:
-    """Scores of headlight and of baselines on a data set, with the splits customary for it.
+    """Score headlight and baselines on a data set, with its standard splits.
 
-    CIFAR-10, CIFAR-20, CIFAR-100 and STL-10 are fitted on the train images and judged on the test
-    images; of STL-10 the unlabelled images are not used. ImageNet-10 and ImageNet-Dogs are fitted
-    on the train images of their classes and judged on the same. Every method is told the true
-    number of classes; true labels are used for the scores alone. Images are judged by their plain
-    view. Features are kept in ``cache``: a second call does not embed again, and one that was
-    stopped goes on embedding.
+    CIFAR-10, CIFAR-20, CIFAR-100 and STL-10 are fitted on the train images and evaluated on the
+    test images; the unlabelled images of STL-10 are not used. ImageNet-10 and ImageNet-Dogs are
+    fitted and evaluated on the train images of their classes. Every method gets the true number of
+    classes; true labels are used for scoring only. Scores are of the plain view. Features are
+    cached in ``cache``: a second call does not embed again, and an interrupted one resumes.
 
     Arguments:
         name: of the data set, one of `headlight.benchmark.datasets.DATASETS`.
         data: folder with its files as published.
         encoder: its name, or several joined by ``+``.
-        views: augmented views of the images fitted on, beside the plain one; those kept for
-            testing need none.
+        views: augmented views of the images fitted on, besides the plain one; test images need
+            none.
         recipe: ``robust`` or ``paper`` (which needs 1 view or more); None: both. ``robust`` alone
             gets views of as many images as it uses, ``paper`` of all.
-        seeds: how many, from 0 on.
+        seeds: number of seeds, starting at 0.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        cache: folder for the features; ``./NAME.benchmark`` if left out.
+        cache: folder for the features; ``./NAME.benchmark`` if omitted.
         out: file to write the result to: ``.md`` or ``.json``.
-        stages: gives each stage (``embed``, ``fit``) something to report progress to; ``fit``
-            counts fits.
-        on_embedded: told what embedding found, once for each split.
+        stages: returns the progress callback of each stage (``embed``, ``fit``); ``fit`` counts
+            fits.
+        on_embedded: called with the `EmbedReport` of each split.
 
     Returns:
         As JSON has it: dataset, title, n_clusters; encoder, weights (SHA-256), engine, views,
         view_images (how many images have them, about; None: all), seeds; images and test_images,
-        how many were used (test_images None: judged on the images fitted on); methods, for each
+        how many were used (test_images None: evaluated on the images fitted on); methods, for each
         its name and acc, nmi, ari and seconds of a fit as {mean, std, values}, std None with one
         seed; notes, sentences that belong to the scores; machine, versions. The first fit of a
         method includes imports, and UMAP's compilation.
 
     Raises:
-        HeadlightError: an unknown data set, files that are missing or damaged, or settings that
-            can't be.
+        HeadlightError: an unknown data set, missing or damaged files, or impossible settings.
     """
     find_dataset(name)  # before anything else is looked at
     recipes, notes = _recipes(recipe, views)
@@ -146,15 +145,15 @@ def benchmark(
 
 
 def spread(values: dict[str, Any], digits: int = 3) -> str:
-    """Mean ± standard deviation, as people read it; the mean alone where there is one seed."""
+    """Mean ± standard deviation as text; the mean alone if there is one seed."""
     text = f"{values['mean']:.{digits}f}"
     return text if values["std"] is None else f"{text} ± {values['std']:.{digits}f}"
 
 
 def about(result: dict[str, Any]) -> str:
-    """One sentence on what the scores are of."""
+    """A sentence that describes the benchmark."""
     kept, viewed = result["test_images"], result["view_images"]
-    judged = "judged on the same" if kept is None else f"judged on {kept:,} test images"
+    judged = "evaluated on the same" if kept is None else f"evaluated on {kept:,} test images"
     views = f"{result['views']}" + (f" of {viewed:,} images" if viewed else "")
     return (
         f"{result['title']}, K = {result['n_clusters']}: fitted on {result['images']:,} train "
@@ -164,7 +163,7 @@ def about(result: dict[str, Any]) -> str:
 
 
 def _recipes(recipe: str | None, views: int) -> tuple[list[str], list[str]]:
-    """The recipes to fit, and what is to be said of those that are not."""
+    """The recipes to fit, and notes about those that are skipped."""
     if views < 0:
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
     if recipe is not None and recipe not in RECIPES:
@@ -228,11 +227,11 @@ def _headlight(recipe: str, run: Run, device: str) -> Method:
 
     blocks = run.features.settings.dims or None
 
-    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> Fitted:
+    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> MethodFit:
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         X, augmented = features.to_fit()
         scp.fit(X, augmented=augmented)
-        return Fitted(scp.labels_, scp.predict)
+        return MethodFit(scp.labels_, scp.predict)
 
     return fit
 
@@ -248,11 +247,11 @@ def _about_images(dataset: Dataset, images: int, reported: int) -> Iterator[str]
     ]
     for kind, there, used, official in counts:
         if used < there:
-            yield f"{there - used:,} {kind} images could not be used."
+            yield f"{counted(there - used, f'{kind} image')} could not be used."
         if there != official:
             yield (
-                f"{dataset.title} has {official:,} {kind} images, here are {there:,}: "
-                "published results can't be compared with these."
+                f"{dataset.title} has {official:,} {kind} images, but here there are {there:,}: "
+                "these scores can't be compared with published ones."
             )
 
 
@@ -266,7 +265,7 @@ def _write(result: dict[str, Any], out: Path) -> None:
 
 def _markdown(result: dict[str, Any]) -> str:
     lines = [f"{about(result)}.", *result["notes"]]
-    text = "\n".join(lines) + "\n\n| method | ACC | NMI | ARI | seconds a fit |\n"
+    text = "\n".join(lines) + "\n\n| method | ACC | NMI | ARI | seconds per fit |\n"
     text += "| --- | --- | --- | --- | --- |\n"
     for row in result["methods"]:
         cells = [row["method"], *(spread(row[name]) for name in SCORES), spread(row["seconds"], 1)]

@@ -29,6 +29,7 @@ from headlight.cli.options import (
 )
 from headlight.cli.printing import Stages, say_embedded, show_evaluation, show_predictions, show_run
 from headlight.cli.terminal import Terminal
+from headlight.counts import counted
 
 CLUSTER = "Cluster"
 
@@ -112,7 +113,7 @@ def embed(
             progress=progress,
         )
     say_embedded(terminal, report)
-    terminal.result(f"{run.info.source.images:,} images embedded in {run.path}")
+    terminal.result(f"{counted(run.info.source.images, 'image')} embedded in {run.path}")
     terminal.data({"run": str(run.path)} | run.info.plain())
 
 
@@ -196,7 +197,7 @@ def predict(
     if bad:
         terminal.say(f"{bad:,} unusable (column error)")
     where = f" in {out}" if out else "; -o FILE.csv or FILE.parquet writes them to a file"
-    terminal.result(f"{good:,} images assigned{where}")
+    terminal.result(f"{counted(good, 'image')} assigned{where}")
     terminal.data({"out": out and str(out), "images": good, "unusable": bad})
 
 
@@ -220,6 +221,6 @@ def evaluate(
     terminal = Terminal(quiet, as_json)
     result = evaluate_run(run, labels)
     if result["unlabelled"]:
-        terminal.say(f"{result['unlabelled']:,} images have no label and are left out")
+        terminal.say(f"{counted(result['unlabelled'], 'image')} without a label left out")
     show_evaluation(terminal, result)
     terminal.data(result)

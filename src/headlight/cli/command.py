@@ -1,4 +1,4 @@
-"""What makes a function a command: its place in the help, and one sentence for every error."""
+"""Turns functions into commands: their group in the help, and one sentence for every error."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def _program(
 
 
 def command(group: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers a command; what goes wrong in it becomes one sentence and an exit code.
+    """Register a command; its errors become one sentence and an exit code.
 
     Arguments:
-        group: the heading of ``headlight --help`` that lists it.
+        group: its heading in ``headlight --help``.
         examples: command lines shown at the end of its help.
     """
 

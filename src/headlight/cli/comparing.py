@@ -36,7 +36,7 @@ def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
 
     terminal = Terminal(quiet, as_json)
     rows = listed()
-    columns = ("encoder", "dim", "pixels", "params", "ready", "needed first", "about")
+    columns = ("encoder", "dim", "pixels", "params", "ready", "needs", "about")
     table = new_table(*columns, text=(0, 4, 5, 6))
     for one in rows:
         numbers = (str(one.dim), str(one.input_size), f"{one.parameters:g} M")
@@ -141,7 +141,7 @@ def benchmark(
         )
     for note in result["notes"]:
         terminal.say(note)
-    table = new_table("method", "ACC", "NMI", "ARI", "seconds a fit", text=(0,))
+    table = new_table("method", "ACC", "NMI", "ARI", "seconds per fit", text=(0,))
     for row in result["methods"]:
         scores = (spread(row[name]) for name in SCORES)
         table.add_row(row["method"], *scores, spread(row["seconds"], 1))

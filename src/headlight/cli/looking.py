@@ -11,6 +11,7 @@ from headlight.cli.command import command
 from headlight.cli.options import AsJson, Debug, Quiet, RunFolder
 from headlight.cli.printing import Stages, show_run
 from headlight.cli.terminal import Terminal
+from headlight.counts import counted
 
 REVIEW = "Review and export"
 Format = Literal[
@@ -105,10 +106,14 @@ def export(
         done = export_run(load_run(run), to, dest, progress=progress, **options)
     if done.missing:
         path, why = done.missing[0]
-        terminal.say(f"{len(done.missing):,} images left out, the first: {path!r}: {why}")
+        terminal.say(f"{counted(len(done.missing), 'image')} left out, the first: {path!r}: {why}")
     placed = done.linked or done.copied
-    links = f" ({done.linked:,} hard links, {done.copied:,} copies)" if placed else ""
-    terminal.result(f"{done.exported:,} images exported to {dest}{links}")
+    links = (
+        f" ({counted(done.linked, 'hard link')}, {counted(done.copied, 'copy', 'copies')})"
+        if placed
+        else ""
+    )
+    terminal.result(f"{counted(done.exported, 'image')} exported to {dest}{links}")
     terminal.data({"dest": str(dest), "exported": done.exported, "missing": done.missing})
 
 

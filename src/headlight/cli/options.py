@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options shared by several commands."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ EncoderName = Annotated[
     ),
 ]
 Views = Annotated[
-    int, typer.Option(metavar="N", help="Augmented views per image, besides the plain one.")
+    int, typer.Option(metavar="N", help="Augmented views per image, besides the plain view.")
 ]
 ViewImages = Annotated[
     int | None,
@@ -72,11 +72,11 @@ Recipe = Annotated[
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of all randomness in training.")]
 Device = Annotated[
     str,
-    typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the encoder and the training run."),
+    typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Device of the encoder and of training."),
 ]
 Precision = Annotated[
     Literal["auto", "f32", "bf16"],
-    typer.Option(help="Arithmetic of the encoder; auto: bf16 where processor and features allow."),
+    typer.Option(help="Precision of the encoder; auto: bf16 if processor and features allow."),
 ]
 OUTPUT = "Output"
 AsJson = Annotated[
@@ -84,12 +84,12 @@ AsJson = Annotated[
     typer.Option(
         "--json",
         rich_help_panel=OUTPUT,
-        help="Print one JSON object on stdout, all else on stderr.",
+        help="Print one JSON object on stdout, everything else on stderr.",
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="No progress, no remarks."),
+    typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print results only."),
 ]
 DiscardEdits = Annotated[
     bool,

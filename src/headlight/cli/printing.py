@@ -1,4 +1,4 @@
-"""What the commands print: stages, tables of clusters, scores."""
+"""The output of the commands: stages, tables of clusters, scores."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.cli.terminal import Terminal
+from headlight.counts import counted, span
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from headlight.features import EmbedReport
-    from headlight.ranking import Ranked
+    from headlight.ranking import RankedEncoder
     from headlight.runs import Run
 
 SHOWN = 25  # clusters in the table that `cluster` prints
@@ -46,14 +47,14 @@ class Stages:
 
 
 def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
-    """What embedding found: how many new, changed, gone, unusable."""
+    """Report what embedding did: how many images are new, changed, removed, unusable."""
     parts = [
         (report.kept, "already embedded"),
         (report.added, "new"),
         (report.changed, "changed since, embedded again"),
-        (report.gone, "gone from the source, dropped"),
+        (report.gone, "removed from the source"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),
-        (report.others, "other files skipped"),
+        (report.others, f"other file{'' if report.others == 1 else 's'} skipped"),
     ]
     terminal.say("images: " + "; ".join(f"{n:,} {what}" for n, what in parts if n))
     for path, reason in report.quarantine[:3]:
@@ -63,7 +64,7 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
 
 
 def show_run(terminal: Terminal, run: Run) -> None:
-    """The table of clusters, and where the report is."""
+    """Print the table of clusters and the path of the report."""
     from headlight.review.review import review
 
     reviewed = review(run)
@@ -82,7 +83,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
         )
     terminal.table(table)
     if len(rows) > SHOWN:
-        terminal.result(f"… and {len(rows) - SHOWN} smaller clusters")
+        terminal.result(f"… and {counted(len(rows) - SHOWN, 'smaller cluster')}")
     for name in run.fit.encoders_left_out:
         terminal.say(f"{name} adds nothing to the best encoder and was left out")
     if former := run.fit.former:
@@ -93,16 +94,18 @@ def show_run(terminal: Terminal, run: Run) -> None:
     page = (run.path / "report.html").resolve()
     found = ""
     if likely := run.fit.n_clusters_range:
-        low, high = likely
-        found = f" (-k auto; {low} to {high} likely)"
-    edits = f", {reviewed.n_edits:,} edits" if reviewed.n_edits else ""
-    terminal.result(f"{total:,} images in {len(rows)} clusters{found}{edits}: {run.path}")
+        found = f" (-k auto; {span(*likely)} likely)"
+    if reviewed.n_edits:
+        found += f", {counted(reviewed.n_edits, 'edit')}"
+    terminal.result(
+        f"{counted(total, 'image')} in {counted(len(rows), 'cluster')}{found}: {run.path}"
+    )
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info.plain())
 
 
 def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
-    """The first rows of a file of predictions."""
+    """Print the first rows of a file of predictions."""
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -121,7 +124,7 @@ def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
 
 
 def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
-    """ACC, NMI and ARI; and the confusion table, where it fits a screen."""
+    """Print ACC, NMI and ARI, and the confusion table if it fits a screen."""
     found = result["confusion"]
     classes, clusters = found["classes"], found["clusters"]
     if len(classes) <= 20 and len(clusters) <= 20:
@@ -136,12 +139,13 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
         terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
     terminal.result(
         f"ACC {result['acc']:.4f}  NMI {result['nmi']:.4f}  ARI {result['ari']:.4f}  "
-        f"({result['images']:,} images, {len(classes)} classes, {len(clusters)} clusters)"
+        f"({counted(result['images'], 'image')}, {counted(len(classes), 'class', 'classes')}, "
+        f"{counted(len(clusters), 'cluster')})"
     )
 
 
-def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
-    """Encoders, best first, and how to use the first."""
+def show_ranking(terminal: Terminal, ranked: list[RankedEncoder]) -> None:
+    """Print the encoders, best first, and how to use the best."""
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:
         table.add_row(
@@ -153,14 +157,14 @@ def show_ranking(terminal: Terminal, ranked: list[Ranked]) -> None:
         )
     terminal.table(table)
     terminal.result(
-        "score: how well each encoder's clusters explain which images are neighbours for the "
-        "others (1: as theirs do); labels were not used. To use the best: "
+        "score: how well an encoder's clusters explain which images are neighbours for the other "
+        "encoders (1: as well as their own clusters do); no labels used. To use the best: "
         f"--encoder {ranked[0].encoder}"
     )
 
 
 def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
-    """An empty table; the columns at the places ``text`` hold words, the others numbers."""
+    """An empty table; the columns with indices ``text`` contain text, the others numbers."""
     from rich import box
     from rich.table import Table
 

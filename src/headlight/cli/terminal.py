@@ -1,4 +1,4 @@
-"""What the user sees: progress, tables and messages. Results go to stdout, all else to stderr."""
+"""Progress, tables and messages. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class Terminal:
         self.as_json = as_json
 
     def say(self, text: str) -> None:
-        """A remark."""
+        """Print a remark."""
         if not self.quiet:
             self._err.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def result(self, text: str) -> None:
-        """A line of the result, for a person."""
+        """Print a line of the result, for people."""
         if not self.as_json:
             self._out.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """A table of the result, for a person."""
+        """Print a table of the result, for people."""
         if not self.as_json:
             self._out.print(table)
 
     def data(self, value: dict[str, Any]) -> None:
-        """The result, for a program."""
+        """Print the result as JSON, for programs."""
         if self.as_json:
             print(json.dumps(value, ensure_ascii=False))
 
@@ -120,14 +120,14 @@ class _Lines:
 
 
 class _Rate:
-    """Work done a second since the first report: what was done before it doesn't count."""
+    """Work per second since the first report; earlier work doesn't count."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._first: tuple[int, float] | None = None
 
     def status(self, done: int, total: int) -> str:
-        """``1,296 of 8,242 images, 43 images/s, 0:02:41 left``; from the first second on a rate."""
+        """``1,296 of 8,242 images, 43 images/s, 0:02:41 left``; with a rate after one second."""
         now = time.monotonic()
         start, then = self._first = self._first or (done, now)
         text = f"{done:,} of {total:,} {self._unit}"

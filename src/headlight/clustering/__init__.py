@@ -1,4 +1,4 @@
-"""Clustering of features: the estimator, and the parts it is made of."""
+"""Clustering of features: the estimator and its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of several encoders side by side: which of them to use, and one projection of these."""
+"""Features of several encoders: selects which to use, and fits one projection of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from headlight.clustering.graph import Graph
 from headlight.clustering.number import count_clusters
-from headlight.clustering.peers import Clustered, shares_explained
+from headlight.clustering.peers import Clustering, shares_explained
 from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.spectrum import SAMPLE, Spectrum
 from headlight.clustering.starts import starting_partitions
@@ -25,12 +25,13 @@ EVEN = 0.8
 def fit_joint_projection(
     features: Features, n_components: int, blocks: Sequence[int], n_clusters: int | None
 ) -> tuple[Projection, np.ndarray]:
-    """`fit_projection` of the encoders' features that are worth using together.
+    """`fit_projection` of the features of those encoders that are worth using together.
 
-    Each block is clustered alone, and all together, and each clustering explains some share of
-    the blocks' graphs (`peers`). Where all together clearly explain more, all are used. Else, of
-    two encoders the better one finds more of the other's groups than the other way round: one
-    that is clearly worse than the best spoils what they find together, and is left out.
+    Each block is clustered alone, and all blocks together. Each clustering explains some share of
+    the blocks' graphs (`peers`). If all together clearly explain more, all are used. Otherwise,
+    encoders that are clearly worse than the best one are left out, because they would make the
+    result worse; the better of two encoders finds more of the other's groups than the other way
+    round.
 
     Arguments:
         features: n rows, of which at most 20,000 are looked at.
@@ -55,7 +56,7 @@ def fit_joint_projection(
     spectra.append(_spectrum(features, together))
     shares = shares_explained(
         [
-            Clustered(starting_partitions(one, k, 1, seed=0)[0], one.graph.near(k))
+            Clustering(starting_partitions(one, k, 1, seed=0)[0], one.graph.near(k))
             for one in spectra
         ],
         k,

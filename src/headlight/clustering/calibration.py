@@ -1,4 +1,4 @@
-"""How sure to be, without labels: a temperature that brings confidence to how far others agree."""
+"""Calibration without labels: a temperature matches confidence to the agreement of clusterings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ENOUGH = 50_000
 
 
 def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
-    """Share of rows that another clustering puts in the same cluster, the mean over several.
+    """Share of rows that another clustering assigns to the same cluster, averaged over several.
 
-    Clusters are matched by the Hungarian method. It is the mean confidence to aim at: two models
-    trained apart disagree about as often as one of them errs, no labels needed ("Assessing
+    Clusters are matched by the Hungarian method. The result is the target of the mean confidence:
+    two independently trained models disagree about as often as one of them errs ("Assessing
     Generalization of SGD via Disagreement", ICLR 2022, arXiv:2106.13799).
 
     Arguments:
@@ -26,7 +26,7 @@ def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
         n_clusters: K.
 
     Raises:
-        ValueError: no rows, no other clustering, or numbers of rows that differ.
+        ValueError: no rows, no other clustering, or different numbers of rows.
     """
     if len(labels) == 0 or len(others) == 0 or others.shape[1] != len(labels):
         raise ValueError(f"labels has {len(labels)} rows, others has shape {others.shape}.")
@@ -41,13 +41,13 @@ def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
 def fit_temperature(logits: torch.Tensor, target: float) -> float:
     """The T at which the mean of max softmax(logits / T) is `target`.
 
-    That mean falls as T rises, so there is one such T; it is sought from 0.05 to 50, and the
-    nearer end is returned where it lies outside. Temperature scaling: "On Calibration of Modern
-    Neural Networks", ICML 2017, arXiv:1706.04599, with a target in place of labels.
+    That mean falls as T rises, so there is one such T. The search is from 0.05 to 50; outside of
+    that, the nearer end is returned. Temperature scaling: "On Calibration of Modern Neural
+    Networks", ICML 2017, arXiv:1706.04599, with a target in place of labels.
 
     Arguments:
-        logits: float32 (n, K); of more than 50,000 rows every so manieth is used.
-        target: mean confidence wanted, 0 to 1.
+        logits: float32 (n, K), evenly subsampled to 50,000 rows.
+        target: the mean confidence to reach, 0 to 1.
 
     Returns:
         1.0 where K = 1: confidence is 1 at any T.

@@ -1,10 +1,12 @@
-"""How an SCP shows itself in a notebook: scikit-learn's diagram, and figures once it is fitted."""
+"""The HTML of an SCP in a notebook: scikit-learn's diagram, and figures once it is fitted."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from headlight.counts import counted, span
 
 OPEN = 20  # clusters listed at once; more are folded away
 LISTED = 200
@@ -16,13 +18,14 @@ WIDTH = 8  # of a bar of 1, in em
 
 
 def scp_html(scp: Any) -> str:
-    """Scikit-learn's own HTML of the estimator; behind it, if fitted, clusters with their figures.
+    """Scikit-learn's HTML of the estimator, followed by the clusters and their figures if it is
+    fitted.
 
     Arguments:
         scp: an `SCP`, fitted or not.
 
     Returns:
-        HTML without scripts of its own; numbers alone come from the data.
+        HTML without scripts; only numbers come from the data.
     """
     from sklearn.utils import estimator_html_repr
 
@@ -44,18 +47,18 @@ def fitted_html(scp: Any) -> str:
         if len(rows) > OPEN:
             rest = scp.n_clusters_ - OPEN
             note = f"<p>The first {LISTED} are listed.</p>" if scp.n_clusters_ > LISTED else ""
-            parts.append(f"<details><summary>{rest:,} more clusters</summary>")
+            parts.append(f"<details><summary>{counted(rest, 'more cluster')}</summary>")
             parts.append(f"{_table(rows[OPEN:])}{note}</details>")
     return "".join([*parts, "</div>"])
 
 
 def _headline(scp: Any) -> str:
-    said = [f"<b>{scp.n_clusters_:,} clusters</b>"]
+    said = [f"<b>{counted(scp.n_clusters_, 'cluster')}</b>"]
     if hasattr(scp, "labels_"):
         said[0] += f" of {len(scp.labels_):,} rows"
     if hasattr(scp, "n_clusters_count_"):
         count = scp.n_clusters_count_
-        said.append(f"estimated: {count.low:,} to {count.high:,} likely")
+        said.append(f"estimated: {span(count.low, count.high)} likely")
     score = float(scp.head_scores_[scp.chosen_head_])
     said.append(f"head {scp.chosen_head_ + 1} of {len(scp.head_scores_)}, score {score:.3f}")
     if hasattr(scp, "near_duplicates_") and (scp.near_duplicates_ >= 0).any():

@@ -1,4 +1,4 @@
-"""Rows that show nearly the same thing: groups of near-duplicates among nearest neighbours."""
+"""Groups of near-duplicates, found among nearest neighbours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headlight.clustering.validation import Features
 CHUNK = 512
 # Neighbours compared. Groups may be larger: they are connected through one another.
 COMPARED = 5
-# Cosine of centred features. With the embedded encoder, 200 photographs of Caltech-101 and 100
+# Cosine of centred features. With the bundled encoder, 200 photographs of Caltech-101 and 100
 # images of CIFAR-10 had no two above 0.80; of all 8,242 photographs, pairs above 0.92 are, looked
 # at, almost all mirrored, re-encoded or redrawn copies, with a few aeroplanes of one kind in flight
 # between 0.90 and 0.95. Of small changes to the photographs 0.92 finds 97 % (brightness + 15 %),
@@ -36,7 +36,8 @@ def near_duplicates(
 
     Compares view 0 of every row of the graph with its five nearest neighbours there, by cosine of
     the encoder's own features less their mean: a projection that brings neighbours together would
-    bring look-alikes too near. Groups are the connected components of the pairs found.
+    make similar images look like duplicates. Groups are the connected components of the pairs
+    found.
 
     Arguments:
         features: all rows; read in chunks.
@@ -85,6 +86,6 @@ def _alike(
 
 
 def _centred(features: Features, index: np.ndarray, mean: torch.Tensor) -> torch.Tensor:
-    """Rows less the mean, of length 1; in place, for memory that is given back comes in pieces."""
+    """Rows less the mean, of length 1; in place, to avoid fragmenting memory."""
     rows = features.rows(index).sub_(mean)
     return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12))

@@ -41,15 +41,15 @@ class Graph:
         return cls(rows, *near, index)
 
     def near(self, n_clusters: int) -> torch.Tensor:
-        """Neighbours that are likely of the same cluster: int64 (n, m), nearest first.
+        """Neighbours that are likely in the same cluster: int64 (n, m), nearest first.
 
-        Half a cluster of mean size at most: on little data 15 neighbours reach into every other
-        cluster, and all would end in one.
+        At most half the mean cluster size: on little data 15 neighbours reach into every other
+            cluster, and all rows would end in one.
         """
         return self.neighbours[:, : max(1, len(self.rows) // (2 * n_clusters))]
 
     def sample(self, most: int) -> Graph:
-        """Itself, or the graph of `most` of its rows, drawn at random."""
+        """The graph of at most `most` rows, drawn at random."""
         n = len(self.rows)
         if n <= most:
             return self

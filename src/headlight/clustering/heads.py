@@ -1,4 +1,4 @@
-"""Heads: what turns a row into cluster logits."""
+"""Heads: they map rows to cluster logits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LinearHeads(nn.Module):
     Arguments:
         n_heads, dim, n_clusters: sizes.
 
-    The weights are zero, to be loaded; `LinearHeads.started` makes heads to be trained.
+    The weights are zero, to be loaded; `LinearHeads.started` creates heads for training.
     """
 
     def __init__(self, n_heads: int, dim: int, n_clusters: int) -> None:
@@ -50,7 +50,7 @@ class LinearHeads(nn.Module):
         return [slice(start, start + size) for start in range(0, self.n_heads, size)]
 
     def pick(self, head: int) -> LinearHeads:
-        """The one head alone."""
+        """One of the heads."""
         one = LinearHeads(1, self.weight.shape[1], self.n_clusters)
         rows = slice(head * self.n_clusters, (head + 1) * self.n_clusters)
         with torch.no_grad():

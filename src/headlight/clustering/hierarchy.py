@@ -11,9 +11,9 @@ LITTLE = 1e-6
 def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Average linkage of clusters by the density of graph edges between them.
 
-    The two clusters merge between which an edge is likeliest, compared with edges drawn at
-    random: J_ab / (q_a q_b); where there are no edges, the two with the nearest centres. For a
-    merged cluster both are the mean of its parts', weighted by their edges, so that later merges
+    The two clusters with the highest density of edges between them, relative to random edges, are
+    merged: J_ab / (q_a q_b); if there are no edges, the two with the nearest centres. For a merged
+    cluster both values are the mean over its parts, weighted by their edges, so that later merges
     are never closer than earlier ones.
 
     Arguments:
@@ -21,8 +21,8 @@ def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
         centres: float (K, dim), of length 1.
 
     Returns:
-        float64 (K − 1, 4), as SciPy's `linkage`: the two merged (K + i is what merge i made),
-        their distance 1 / (1 + density), and the number of clusters in both.
+        float64 (K − 1, 4), as SciPy's `linkage`: the two merged clusters (K + i is the result of
+        merge i), their distance 1 / (1 + density), and the number of clusters in both.
     """
     k = len(shares)
     weight = np.maximum(shares.sum(axis=1), 1e-12)
@@ -47,14 +47,15 @@ def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def cut(merges: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Which of `n_clusters` coarser clusters each cluster belongs to.
+    """Cut the hierarchy into `n_clusters` coarser clusters.
 
     Arguments:
         merges: of `merge_hierarchy`, for K clusters.
         n_clusters: 1 to K.
 
     Returns:
-        int64 (K,), numbered by their largest (lowest) member: coarse cluster 0 holds cluster 0.
+        int64 (K,), the coarser cluster of each cluster, numbered by their lowest member: coarse
+        cluster 0 holds cluster 0.
 
     Raises:
         ValueError: n_clusters outside 1 to K.

@@ -1,4 +1,4 @@
-"""How well a partition explains the neighbour graph: what starts and heads are chosen by."""
+"""How well a partition explains the neighbour graph: the score that selects starts and heads."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def edge_shares(labels: np.ndarray, neighbours: torch.Tensor, n_clusters: int) -
 def graph_information(shares: np.ndarray, power: float = POWER) -> float:
     """I / H^0.6 of the two ends of a random edge, in nats; I / H^power in general.
 
-    I is the mutual information of the clusters of an edge's ends, H their entropy. I alone
-    favours even clusters, whatever the data; I / H favours few large ones; a power between does
-    best over all data tried (docs/research-notes.md).
+    I is the mutual information of the clusters of an edge's ends, H their entropy. I alone favours
+    even clusters, whatever the data; I / H favours few large ones; a power in between is best on
+    the data sets tried (docs/research-notes.md).
 
     Arguments:
         shares: of `edge_shares`.
         power: of H: 0 to 1.
 
     Returns:
-        0 where all edges lie in one cluster.
+        0 if all edges are in one cluster.
     """
     ends = shares.sum(axis=1)
     expected = np.outer(ends, ends)

@@ -1,4 +1,4 @@
-"""k-means, the same bits every time."""
+"""k-means with bit-identical results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ITERATIONS = 15
 def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Centres float32 (K, dim) and labels int64 (n,) of FAISS's k-means, begun by k-means++.
 
-    scikit-learn's own would do, but its sums in several threads differ from run to run.
+    scikit-learn's is not used, because its multi-threaded sums differ from run to run.
 
     Arguments:
         rows: float32 (n, dim), n at least n_clusters.

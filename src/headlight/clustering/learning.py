@@ -1,4 +1,4 @@
-"""One recipe carried out: heads made, trained on pairs and judged."""
+"""Trains the heads of a recipe on pairs, and scores them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ JUDGED_BATCH = 2048
 
 
 @dataclass(frozen=True)
-class Learned:
-    """Trained heads and what is known of them.
+class TrainedHeads:
+    """Trained heads and their scores.
 
     Arguments:
         heads: H of them, in evaluation mode.
@@ -54,8 +54,8 @@ def learn(
     device: torch.device,
     generator: torch.Generator,
     progress: Callable[[int, int], object] | None = None,
-) -> Learned:
-    """Trains heads as the recipe says.
+) -> TrainedHeads:
+    """Train heads by a recipe.
 
     Arguments:
         features: all rows; `rows` of them, int64, are learned from and are in the graph.
@@ -110,4 +110,4 @@ def learn(
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
     shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]
     scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
-    return Learned(heads, labels, losses, scores, n_steps)
+    return TrainedHeads(heads, labels, losses, scores, n_steps)

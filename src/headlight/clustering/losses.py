@@ -1,7 +1,7 @@
 """The losses: pure functions of soft assignments, each with its equation.
 
 All take P and Q of shape (heads, batch, clusters), rows summing to 1, row i of P and row i of Q
-the two sides of positive pair i, and give one number a head: (heads,).
+the two sides of positive pair i, and give one number per head: (heads,).
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def entropy_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
 def agreement_loss(P: torch.Tensor, Q: torch.Tensor, beta: float, gamma: float) -> torch.Tensor:
     """Pairs must agree, and agreement in a small cluster counts for more.
 
-    −(1/B) Σ_i log Σ_k (p_ik q_ik)^β / π_k^γ, with π = (mean P + mean Q) / 2 over the batch.
-    With β = γ = 1 it is minus the pointwise mutual information of a pair's assignments. Dividing
-    by π keeps clusters from collapsing; γ < 1 lets them have the sizes they have. β < 1 lets
-    assignments stay soft; at β = 1/2 nothing holds clusters apart, and they collapse.
+    −(1/B) Σ_i log Σ_k (p_ik q_ik)^β / π_k^γ, with π = (mean P + mean Q) / 2 over the batch. With β
+    = γ = 1 it is minus the pointwise mutual information of a pair's assignments. Dividing by π
+    keeps clusters from collapsing; γ < 1 allows uneven sizes. β < 1 allows soft assignments; at β =
+    1/2 nothing separates clusters, and they collapse.
     Source: TEMI, arXiv:2303.17896, eq. 6 to 8, without its teacher; γ is ours.
     """
     return _Agreement.apply(P, Q, beta, gamma)

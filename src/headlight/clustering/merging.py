@@ -14,12 +14,12 @@ TARGETS = 6
 
 
 def merge_groups(shares: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Which of `n_clusters` each of many small groups goes to, so that they explain the graph.
+    """Merge many small groups into `n_clusters` that explain the graph.
 
-    Greedy: the two clusters merge that leave the highest `graph_information` (I / H^0.6 of the
-    clusters of an edge's two ends), until n_clusters are left; then single groups move to where
-    it is higher still, until none does. Bottom-up, as in "Agglomerative
-    Information Bottleneck", Slonim and Tishby, NIPS 1999, with another criterion.
+    Greedy: of all pairs, the one whose merge gives the highest `graph_information` (I / H^0.6 of
+    the clusters at the two ends of an edge) is merged, until n_clusters are left. Then single
+    groups move while that raises it. Bottom-up, as in "Agglomerative Information Bottleneck",
+    Slonim and Tishby, NIPS 1999, with another criterion.
 
     Arguments:
         shares: float64 (M, M), symmetric, sum 1: the share of edges between any two groups, of
@@ -27,7 +27,7 @@ def merge_groups(shares: np.ndarray, n_clusters: int) -> np.ndarray:
         n_clusters: K, 1 to M.
 
     Returns:
-        int64 (M,), 0 to K − 1, every cluster with a group at least.
+        int64 (M,), 0 to K − 1, the cluster of each group; every cluster has at least one.
 
     Raises:
         ValueError: n_clusters outside 1 to M.

@@ -12,10 +12,11 @@ BATCH = 8192
 
 
 class NeighbourIndex:
-    """Rows among which neighbours are found: all of them up to 10,000, most of them above.
+    """An index of rows for nearest-neighbour search: exact up to 10,000 rows, approximate above.
 
-    Above, an inverted file finds some 90 % of the nearest, the others being hardly farther
-    (measured on CIFAR-10: 68.3 % of one class, as with twice the lists searched, in half the time).
+    Above, an inverted file finds some 90 % of the nearest neighbours; the others are hardly farther
+    (on CIFAR-10 68.3 % of the neighbours found have the same class, as with twice the lists, in
+    half the time).
 
     Arguments:
         points: (n, dim), rows of length 1.

@@ -1,4 +1,4 @@
-"""How many clusters: what the neighbour graph says of it."""
+"""Estimates the number of clusters from the neighbour graph."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from headlight.clustering.spectrum import Spectrum
 
-# A group counts if a random walk on the graph stays in it with at least this probability a step.
-# Found on digits, CIFAR-10 and Caltech-101 and subsets of them (docs/research-notes.md); the range
-# is what a stricter and a laxer value say.
+# A group counts if a random walk on the graph stays in it with at least this probability per
+# step. Tuned on digits, CIFAR-10, Caltech-101 and subsets of them (docs/research-notes.md); the
+# range comes from a stricter and a laxer value.
 STAYS, STRICT, LAX = 0.92, 0.95, 0.88
 FIRST, MOST = 32, 512
 
@@ -21,10 +21,9 @@ class ClusterCount:
 
     Arguments:
         n_clusters: the estimate, at least 2.
-        low, high: what a stricter and a laxer notion of a cluster give.
-        curve: float32 (m,), leading eigenvalues of the normalised graph, largest first: the
-            evidence. Value j is how well the graph keeps j + 1 groups apart; it falls off where
-            groups end.
+        low, high: the estimates with a stricter and a laxer threshold.
+        curve: float32 (m,), leading eigenvalues of the normalised graph, largest first. Value j
+            says how well the graph separates j + 1 groups; it drops where there are no more groups.
     """
 
     n_clusters: int
@@ -36,10 +35,10 @@ class ClusterCount:
 def count_clusters(spectrum: Spectrum) -> ClusterCount:
     """Number of eigenvalues of the normalised neighbour graph above 0.92.
 
-    K groups without an edge between them give K eigenvalues of 1; edges between groups lower
-    them, each by about the group's conductance. Source: "A Tutorial on Spectral Clustering",
-    von Luxburg 2007, propositions 4 and 5 and section 8.3; the threshold instead of the largest
-    gap is ours, since real data have no clear gap.
+    K groups with no edges between them give K eigenvalues of 1; edges between groups lower each by
+    about the group's conductance. Source: "A Tutorial on Spectral Clustering", von Luxburg 2007,
+    propositions 4 and 5 and section 8.3; the threshold instead of the largest gap is ours, since
+    real data have no clear gap.
 
     Arguments:
         spectrum: of the graph of the rows.

@@ -1,4 +1,4 @@
-"""Positive pairs: two rows that should land in the same cluster."""
+"""Positive pairs: two rows that should be assigned to the same cluster."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pairs:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Batches (anchor, its view, partner, its view), each int64 (batch,).
 
-        Every one of `anchors` is in one pair, but for a last incomplete batch, which is dropped.
+        Each of `anchors` is in one pair; a last incomplete batch is dropped.
         """
         anchors = self.anchors
         order = anchors[torch.randperm(len(anchors), generator=generator)]

@@ -1,4 +1,4 @@
-"""Clusterings of the same rows compared without labels: each before the others' graphs."""
+"""Compares clusterings of the same rows without labels, on each other's neighbour graphs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from headlight.clustering.information import edge_shares, graph_information
 
 
 @dataclass(frozen=True)
-class Clustered:
-    """One clustering of some rows, and the neighbour graph of the features it came from.
+class Clustering:
+    """A clustering of some rows, and the neighbour graph of its features.
 
     Arguments:
         labels: int64 (n,), 0 to K − 1.
@@ -24,11 +24,11 @@ class Clustered:
     neighbours: torch.Tensor
 
 
-def shares_explained(clustered: Sequence[Clustered], n_clusters: int) -> np.ndarray:
+def shares_explained(clustered: Sequence[Clustering], n_clusters: int) -> np.ndarray:
     """How well clustering i explains graph j, as a share of what j's own does: float64 (m, m).
 
-    I(i, j) / I(j, j), 1 at most, with I the `graph_information` of clustering i on graph j. It
-    itself is not comparable between feature spaces, for a space with few directions makes a simple
+    I(i, j) / I(j, j), 1 at most, with I the `graph_information` of clustering i on graph j. I alone
+    is not comparable between feature spaces, because a space with few directions has a simple
     graph, on which any clustering looks good.
 
     Arguments:
@@ -49,11 +49,12 @@ def shares_explained(clustered: Sequence[Clustered], n_clusters: int) -> np.ndar
     return np.divide(found, own, out=np.ones_like(found), where=own > 0).clip(max=1)
 
 
-def judge_by_peers(clustered: Sequence[Clustered], n_clusters: int) -> np.ndarray:
+def judge_by_peers(clustered: Sequence[Clustering], n_clusters: int) -> np.ndarray:
     """How well each clustering explains the neighbour graphs of the others: float64 (m,).
 
     The mean of `shares_explained` over the others' graphs: 1 is as well as their own clusterings.
-    It leans to the majority: a single better one among many poor ones is judged by theirs.
+    It favours the majority: a single better clustering among many poor ones is scored by their
+    graphs.
 
     Arguments:
         clustered: m of the same rows, in the same order, 2 or more.

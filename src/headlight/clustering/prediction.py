@@ -1,4 +1,4 @@
-"""What a fitted head says of rows: the same bits whichever rows come together."""
+"""Predictions of a fitted head, bit-identical for any batch of rows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def head_labels(head: Heads, projection: Projection, features: Features) -> np.n
 def labels_and_margins(
     head: Heads, projection: Projection, features: Features
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Most probable cluster of every row, and by how much: int64 (n,), float32 (n,) of logits."""
+    """Most probable cluster of every row, int64 (n,), and its margin in logits, float32 (n,)."""
     labels, margins = np.empty(features.n, np.int64), np.empty(features.n, np.float32)
     for start, logits in head_logits(head, projection, features):
         part = slice(start, start + len(logits))

@@ -1,4 +1,4 @@
-"""How good each cluster is, without labels: three measures and one number to sort by."""
+"""Quality of each cluster, without labels: three measures, and one number to sort by."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ClusterQuality:
     """One value from 0 to 1 for each cluster, higher is better; an empty cluster has 0 throughout.
 
     Arguments:
-        cohesion: float32 (K,), mean cosine of a cluster's rows to its centre.
+        cohesion: float32 (K,), mean cosine similarity of a cluster's rows to its centre.
         separation: float32 (K,), share of its rows that no other cluster's centre is nearer to.
         stability: float32 (K,), mean over other clusterings of the largest Jaccard overlap with one
             of their clusters: does it come back from other rows? "Cluster-wise assessment of
@@ -44,7 +44,7 @@ def cluster_quality(
     Arguments:
         labels: int64 (n,), 0 to K − 1.
         points: float16 or float32 (n, dim), projected rows of view 0, each of length 1.
-        others: int64 (m, n), 0 to K − 1, other clusterings, which tell the stability.
+        others: int64 (m, n), 0 to K − 1, other clusterings, for the stability.
         n_clusters: K.
 
     Raises:

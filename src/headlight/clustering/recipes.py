@@ -14,16 +14,16 @@ class Recipe:
     """Constants of one way to train.
 
     Arguments:
-        head: "linear" (many, on projected features) or "mlp" (one, on the features as they are).
+        head: "linear" (several, on projected features) or "mlp" (one, on the features as they are).
         pairs: "neighbours × views" or "views".
         loss: "scp", the paper's sum, or "agreement", weighted agreement of pairs after TEMI.
-        entropy_weight: alpha, the pull towards clusters of equal size.
+        entropy_weight: alpha, which favours clusters of equal size.
         n_epochs: passes over the data.
-        min_steps: little data gets more epochs, until there were this many steps.
-        batch_size: pairs a step.
+        min_steps: on little data, epochs are added until there are this many steps.
+        batch_size: pairs per step.
         learning_rate: of Adam, at the start.
         most_viewed: rows whose augmented views are used; None: all.
-        decay: whether the learning rate falls to zero along half a cosine.
+        decay: whether the learning rate decays to zero by a cosine schedule.
         beta, gamma: exponents of the agreement loss; beta moves from the first to the second.
     """
 
@@ -95,7 +95,7 @@ RECIPES = {"paper": PAPER, "robust": ROBUST}
 
 
 def views_used(recipe: str) -> int | None:
-    """How many images a recipe uses augmented views of; None: of all.
+    """Number of images whose augmented views a recipe uses; None: all.
 
     Raises:
         HeadlightError: there is no such recipe.

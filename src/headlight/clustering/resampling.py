@@ -9,7 +9,7 @@ from headlight.clustering.k_means import k_means
 from headlight.clustering.validation import CHUNK
 
 TIMES = 4
-# Rows of a part: half of them, and no more than this or so many a cluster.
+# Rows of a part: half of them, and no more than this or so many per cluster.
 MOST, CLUSTER_ROWS = 4_000, 40
 
 

@@ -61,56 +61,58 @@ class SCP(ClusterMixin, BaseEstimator):
     """Simple Clustering via Pre-trained models: a small head trained on positive pairs.
 
     Arguments:
-        n_clusters: number of clusters K, or "auto": estimated from the neighbour graph. 1 is
-            allowed, as everywhere in scikit-learn, and trivial.
-        recipe: "robust", ours: linear heads on directions in which pairs agree, started from groups
-            of the neighbour graph merged to what explains it best, pairs from neighbours and
-            views, agreement weighted after TEMI, the head kept that explains the graph best; or
-            "paper": one MLP head on the features as they are, pairs from views. The paper does not
-            give every constant; "paper" uses the values customary in TAC (ICML 2024), its closest
-            relative: Adam 1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5. It needs two
-            views.
+        n_clusters: number of clusters K, or "auto", to estimate it from the neighbour graph. 1 is
+            allowed, as everywhere in scikit-learn.
+        recipe: "robust", ours: linear heads on the directions in which pairs agree; heads start
+            from groups of the neighbour graph, merged so that they explain it best; pairs are
+            neighbours and views; the loss is TEMI's weighted agreement; the head that explains the
+            graph best is selected. "paper": one MLP head on the features as they are, with views as
+            pairs; it needs at least two views. Constants that the paper does not give are those of
+            TAC (ICML 2024), its closest relative: Adam 1e-3, batches of 512, 20 epochs, temperature
+            0.5, alpha 5.
         n_heads: heads to train and choose from ("paper" trains one).
-        n_components: directions to project onto, at most. "paper" uses them for outliers only.
-        blocks: lengths of the parts of a row that come from different encoders, adding up to dim;
-            each is scaled to the same variance, and "robust" leaves out those that spoil what the
-            best one shows (`blocks_used_`). None: one encoder.
-        n_neighbors: nearest neighbours that may be paired, and that `outlier_scores_` averages;
-            fewer on little data, half the mean size of a cluster at most.
+        n_components: maximal number of directions to project onto. "paper" uses them for outlier
+            scores only.
+        blocks: lengths of the parts of a row that come from different encoders; their sum is dim.
+            Each part is scaled to the same variance, and "robust" leaves out parts that make the
+            result worse (`blocks_used_`). None: one encoder.
+        n_neighbors: number of nearest neighbours for pairs and for `outlier_scores_`; on little
+            data at most half the mean cluster size.
         temperature: tau of the cross-view loss of "paper"; "robust" has no such loss.
-        entropy_weight: alpha, the pull towards equal sizes. None: the recipe's own ("robust" 0;
-            0.2 gains .02 ACC where classes are known to be even, and loses .01 to .07 elsewhere).
-        n_epochs: passes over the data. None: the recipe's own, and more where data is little.
-        batch_size: pairs a step. None: the recipe's own.
-        learning_rate: of Adam. None: the recipe's own.
-        device: "cpu", "cuda" (the first GPU), "cuda:N", or "auto": a GPU where there is one.
-        random_state: seed; the same seed, input, machine and number of threads give the
-            same bits.
+        entropy_weight: alpha, which favours clusters of equal size. None: the recipe's default
+            ("robust" 0; 0.2 gains .02 ACC if classes are even, and loses .01 to .07 otherwise).
+        n_epochs: passes over the data. None: the recipe's default, and more on little data.
+        batch_size: pairs per step. None: the recipe's default.
+        learning_rate: of Adam. None: the recipe's default.
+        device: "cpu", "cuda" (the first GPU), "cuda:N", or "auto": a GPU if there is one.
+        random_state: seed. The same seed, input, machine and number of threads give bit-identical
+            results.
 
     Attributes:
-        labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. The same
-            as `predict(X)`, bit for bit.
+        labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. Identical
+            to `predict(X)`.
         n_clusters_: int, K. n_clusters_count_: `ClusterCount`, the estimate with its range and
-            evidence; only where n_clusters is "auto".
+            evidence; only if n_clusters is "auto".
         clusters_hierarchy_: float64 (K − 1, 4), how clusters merge into coarser ones, as SciPy's
             `linkage`; `merged` cuts it.
         cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
         near_duplicates_: int64 (n,), number of the group of near-duplicates a row is in, or −1.
-        temperature_: float, what the head's logits were divided by, so that confidence is near
-            the share of labels that are right, estimated from how far k-means of halves agrees.
+        temperature_: float, the divisor of the head's logits. It calibrates confidence to the
+            accuracy estimated from the agreement with k-means of random halves.
         head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
-            mutual information of the clusters of an edge's two ends over their entropy to the
-            power 0.6 (`headlight.clustering.information`). chosen_head_: int, the highest.
+            mutual information of the clusters at the two ends of an edge, over their entropy to the
+            power 0.6 (`headlight.clustering.information`). chosen_head_: int, the head with the
+            highest score.
         loss_: float, loss of the chosen head. losses_: float32 (n_heads,), of every head.
         outlier_scores_: float32 (n,), mean cosine distance to the nearest neighbours in the
             projected space.
         n_features_in_: int, dim. n_iter_: int, training steps done.
         projection_: `Projection`. head_: the chosen head.
-        blocks_used_: bool (n_blocks,); only where blocks are given.
+        blocks_used_: bool (n_blocks,); only if blocks are given.
 
     Raises:
-        ValueError: a parameter outside its range, or input that can't be clustered; the sentence
-            names the argument or the row.
+        ValueError: a parameter is out of range, or the input can't be clustered; the message names
+            the argument or the row.
 
     References:
         "Keep It Light! Simplifying Image Clustering Via Text-Free Adapters", arXiv:2502.04226.
@@ -182,15 +184,16 @@ class SCP(ClusterMixin, BaseEstimator):
         augmented: tuple[Any, Any] | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> SCP:
-        """Train the heads, keep the best, label every row.
+        """Train the heads, select the best one, and assign every row.
 
         Arguments:
-            X: (n, dim) or (n, views, dim), view 0 the plain image. float16/32/64 array, memory
-                map or torch tensor; or what `headlight.embed` returns. Never copied to float32 as
-                a whole. "robust" uses augmented views of 4,000 rows: more made nothing better.
+            X: the `ImageFeatures` that `headlight.embed` returns, or (n, dim) or (n, views, dim),
+                view 0 the plain image: a float16/32/64 array, memory map or torch tensor. It is
+                never copied to float32 as a whole. "robust" uses augmented views of 4,000 rows;
+                more don't help.
             y: ignored.
-            augmented: where only some rows have augmented views: numbers of these rows, sorted
-                integers (m,), and their views, (m, views, dim); X is then (n, dim), plain views.
+            augmented: only needed if X is (n, dim) and some rows have augmented views: a pair of
+                the numbers of these rows, sorted integers (m,), and their views, (m, views, dim).
             progress: called with (steps done, steps in all) after every training step.
 
         Returns:
@@ -258,7 +261,7 @@ class SCP(ClusterMixin, BaseEstimator):
         return self
 
     def _projected(self, features: Features) -> Projection:
-        """The projection; of several encoders, of those worth using."""
+        """Fit the projection; with several encoders, of those worth using."""
         if self.blocks is None:
             return fit_projection(features, self.n_components)
         blocks = [int(width) for width in self.blocks]
@@ -271,12 +274,12 @@ class SCP(ClusterMixin, BaseEstimator):
         return projection
 
     def merged(self, n_clusters: int) -> np.ndarray:
-        """Which of fewer clusters each cluster belongs to, by `clusters_hierarchy_`.
+        """Merge clusters into fewer ones, by `clusters_hierarchy_`.
 
-        `scp.merged(5)[scp.labels_]` are the rows' labels among 5 clusters; nothing is fitted.
+        `scp.merged(5)[scp.labels_]` are the rows' labels for 5 clusters, without another fit.
 
         Returns:
-            int64 (n_clusters_,), 0 to n_clusters − 1.
+            int64 (n_clusters_,), the merged cluster of each cluster, 0 to n_clusters − 1.
 
         Raises:
             ValueError: n_clusters is not 1 to n_clusters_.
@@ -287,7 +290,7 @@ class SCP(ClusterMixin, BaseEstimator):
     def _describe(
         self, features: Features, rows: np.ndarray, graph: Graph, learned: np.ndarray
     ) -> None:
-        """Labels of all rows, and what is to be said of them and of the clusters."""
+        """Set the labels of all rows, and the attributes that describe rows and clusters."""
         k, points = self.n_clusters_, graph.rows[:, 0]
         others = resampled_partitions(points, k)
         # Before rows are labelled: rounding of the divided logits may decide a tie otherwise.
@@ -331,18 +334,18 @@ class SCP(ClusterMixin, BaseEstimator):
         return head_probabilities(self.head_, self.projection_, features)
 
     def state(self) -> State:
-        """Everything prediction needs, as plain arrays and JSON-able metadata.
+        """Everything that prediction needs, as plain arrays and JSON-serialisable metadata.
 
         Returns:
-            tensors, name to array; metadata. `SCP.from_state(tensors, metadata)` predicts the
-            same bits.
+            tensors, name to array; metadata. `SCP.from_state(tensors, metadata)` gives
+            bit-identical predictions.
         """
         check_is_fitted(self, "head_")
         return to_state(self)
 
     @classmethod
     def from_state(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> SCP:
-        """The fitted SCP that `state` described; it has no labels_ and no outlier_scores_."""
+        """Restore a fitted SCP from its `state`; it has no labels_ and no outlier_scores_."""
         scp = cls(**metadata["parameters"])
         restore(scp, tensors, metadata)
         return scp

@@ -29,7 +29,7 @@ def train(
     Arguments:
         heads: rows (batch, dim) to logits (heads, batch, clusters); trained in place.
         batches: at least n_steps pairs of rows, each float32 (batch, dim).
-        loss: (P, Q, share of the training done, 0 to 1) to one number a head.
+        loss: (P, Q, share of the training done, 0 to 1) to one number per head.
         n_steps, learning_rate, decay: how long, how fast, and whether to slow down to nothing.
         progress: called with (steps done, n_steps) after every step.
     """

@@ -157,7 +157,7 @@ def require_clusterable(
     Arguments:
         features: n rows.
         n_clusters: that there must be distinct rows for.
-        needs_views: whether two views a row are needed.
+        needs_views: whether two views per row are needed.
         blocks: lengths that must add up to dim; None: nothing to check.
 
     Raises:
@@ -173,7 +173,7 @@ def require_clusterable(
         raise ValueError("X has 1 sample; clustering needs at least 2.")
     if needs_views and features.views < 2:
         raise ValueError(
-            'recipe="paper" learns from pairs of views and X has one view a row: '
+            'recipe="paper" learns from pairs of views and X has one view per row: '
             'give X of shape (n, views, dim), or recipe="robust".'
         )
     distinct = count_distinct(features, max(2, n_clusters))

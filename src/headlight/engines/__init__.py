@@ -1,4 +1,4 @@
-"""What runs encoders: OpenVINO on the CPU, PyTorch elsewhere."""
+"""Engines run encoders: OpenVINO on the CPU, PyTorch elsewhere."""
 
 from headlight.engines.base import Engine, cpu_count, engine_name
 from headlight.engines.choice import engines_like, make_engine, make_engines

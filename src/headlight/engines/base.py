@@ -1,4 +1,4 @@
-"""What an engine is: it runs one encoder on one device."""
+"""The interface of engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Unsupported(Exception):  # noqa: N818 - not a failure: another engine may do
-    """An engine can't run an encoder, or not rightly; the message says why."""
+    """An engine can't run an encoder, or not correctly; the message says why."""
 
 
 class Engine(ABC):
@@ -23,13 +23,13 @@ class Engine(ABC):
     def encode(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Features of a stream of images, in its order, reading some images ahead.
 
-        An image's features don't depend on the images around it, to the last bit.
+        An image's features don't depend on the other images, to the last bit.
 
         Arguments:
             images: each (size, size, 3) uint8, RGB.
 
         Returns:
-            One (dim,) float32 vector an image.
+            One (dim,) float32 vector per image.
         """
 
 

@@ -1,4 +1,4 @@
-"""How many images go at once: as many as memory allows, and fewer when it runs out."""
+"""Batch sizes: as large as memory allows, and smaller when it runs out."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Batches(Generic[T]):
     """Cuts a stream into batches; one that didn't fit is given out again in smaller ones.
 
     Arguments:
-        items: the stream, read no further than what is taken.
-        size: items a batch; may be lowered at any time.
+        items: the stream, read only as far as needed.
+        size: items per batch; may be lowered at any time.
     """
 
     def __init__(self, items: Iterable[T], size: int) -> None:

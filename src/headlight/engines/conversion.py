@@ -1,4 +1,4 @@
-"""Encoders as compiled OpenVINO models: converted once, checked once, then kept on disk."""
+"""Encoders as compiled OpenVINO models: converted and checked once, then cached on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from headlight.encoders.base import Encoder
 from headlight.encoders.offline_openvino import ov
 from headlight.engines.base import Unsupported, cpu_count
-from headlight.engines.conversion_cache import Kept
+from headlight.engines.conversion_cache import ModelCache
 from headlight.engines.probe import fault, probe_images, reference_features
 from headlight.errors import HeadlightError
 
@@ -25,7 +25,7 @@ SMALL = 0.9  # float32 is taken unless another arithmetic needs less than this s
 
 
 def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, str]:
-    """The encoder ready to run on the CPU, one image (1, size, size, 3) uint8 a request.
+    """The encoder compiled for the CPU, for one image (1, size, size, 3) uint8 per request.
 
     The first time it is converted, compared with PyTorch on `probe_images`, and timed: in bfloat16
     where the processor has it, and in float32. The fastest that is right is taken. The verdict is
@@ -45,8 +45,8 @@ def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, st
     """
     core = ov.Core()
     if precision not in ("auto", *_precisions(core)):
-        raise HeadlightError(f"--precision {precision}: this processor has no such arithmetic")
-    kept = Kept(encoder, core)
+        raise HeadlightError(f"--precision {precision}: this processor does not support it")
+    kept = ModelCache(encoder, core)
     # The user's own code may have changed while names and weights are the same.
     verdict = None if encoder.name.startswith("torch:") else kept.verdict(precision)
     if verdict is not None:
@@ -58,7 +58,7 @@ def compiled_encoder(encoder: Encoder, precision: str = "auto") -> tuple[Any, st
     return _make(encoder, core, kept, precision)
 
 
-def _make(encoder: Encoder, core: ov.Core, kept: Kept, asked: str) -> tuple[Any, str]:
+def _make(encoder: Encoder, core: ov.Core, kept: ModelCache, asked: str) -> tuple[Any, str]:
     images = probe_images(encoder.input_size)
     network = None if encoder.convert else encoder.build()
     try:

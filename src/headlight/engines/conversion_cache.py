@@ -1,4 +1,4 @@
-"""Converted models in the user's cache, each with the verdict on it."""
+"""Converted models in the user's cache, with the result of their check."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ UNUSED_SECONDS = 60 * 24 * 3600
 MAKERS = ("headlight-images", "openvino", "torch", "transformers", "timm")
 
 
-class Kept:
-    """The place in the user's cache for one encoder's converted model.
+class ModelCache:
+    """One encoder's converted model in the user's cache.
 
     Arguments:
         encoder: its name, weights and input size are part of the key.
-        core: tells the processor; models made on another one are not used.
+        core: identifies the processor; models converted on another one are not used.
     """
 
     def __init__(self, encoder: Encoder, core: ov.Core) -> None:
@@ -99,7 +99,7 @@ class Kept:
                 file.with_suffix(suffix).replace(self.model.with_suffix(suffix))
 
     def _drop_unused(self) -> None:
-        """Forgets models nobody has used for two months: each is as large as its weights."""
+        """Delete models not used for two months: each is as large as its weights."""
         for entry in self._folder.parent.iterdir():
             with contextlib.suppress(OSError):
                 verdict = entry / "verdict.json"

@@ -25,7 +25,7 @@ CHUNKS_AHEAD = 2  # a device: one is computed, the next is there already
 
 
 class DevicesEngine(Engine):
-    """`TorchEngine` on several devices, each in a process of its own.
+    """`TorchEngine` on several devices, each in its own process.
 
     Images go out in chunks, to one device after the other, and features come back in the order of
     the images. Each process runs the same batches as one device alone would: features are the
@@ -126,7 +126,7 @@ class _Worker:
         code = self.process.wait()
         return HeadlightError(
             f"the process that encodes on {self._device} ended unexpectedly (exit code {code}): "
-            "run the same command again to go on from there"
+            "run the same command again to resume"
         )
 
 

@@ -12,7 +12,7 @@ from headlight.engines.conversion import compiled_encoder, encoded
 
 
 class OpenVINOEngine(Engine):
-    """One image a request, one stream a core.
+    """One image per request, one stream per core.
 
     Requests of one image are as fast as larger ones here, for convolutions and transformers alike
     (measured: `docs/performance.md`), and make an image's features independent of its neighbours

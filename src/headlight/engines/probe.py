@@ -78,7 +78,7 @@ def fault(features: np.ndarray, expected: np.ndarray | None, precision: str) -> 
     if expected is None:
         return None
     if features.shape != expected.shape:
-        return f"it gives {features.shape[1:]} values an image, PyTorch {expected.shape[1:]}"
+        return f"it gives {features.shape[1:]} values per image, PyTorch {expected.shape[1:]}"
     if precision == "f32":
         error = relative_error(features, expected)
         close, why = error <= TOLERANCE, f"differ from PyTorch's by {error:.2g} of their length"

@@ -22,11 +22,11 @@ IN_FLIGHT = 2  # batches: one is computed while the next one's pixels travel
 class TorchEngine(Engine):
     """Batches of fixed size, channels last.
 
-    On a GPU pixels are copied from pinned memory on a stream of their own while the batch before
-    is computed, and features come back without waiting. Arithmetic there is bfloat16 where the
-    features bear it (`probe.fault`), else float32; on a CPU it is float32. The last batch is
-    filled up, so that every batch runs the same kernels. Should memory run out all the same, the
-    batch is halved, and from there on rounding may differ.
+    On a GPU pixels are copied from pinned memory on a separate stream while the previous batch is
+    computed, and features come back without waiting. Arithmetic there is bfloat16 where the
+    features bear it (`probe.fault`), else float32; on a CPU it is float32. The last batch is filled
+    up, so that every batch runs the same kernels. Should memory run out all the same, the batch is
+    halved, and from there on rounding may differ.
 
     Arguments:
         encoder: what to run.

@@ -1,4 +1,4 @@
-"""How good a clustering is."""
+"""Scores of a clustering against known labels."""
 
 from __future__ import annotations
 

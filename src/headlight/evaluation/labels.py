@@ -1,4 +1,4 @@
-"""True labels, from the folders images lie in or from a file."""
+"""True labels, from folder names or from a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def read_labels(spec: str, paths: Sequence[str]) -> dict[str, str]:
         Path → label, for all images that have one.
 
     Raises:
-        HeadlightError: no such file, no such columns, or no label for any of the images.
+        HeadlightError: there is no such file, it lacks the columns, or it has no label for any
+            image.
     """
     labels = _from_folders(paths) if spec == "folder" else _from_file(Path(spec))
     found = {path: labels[path] for path in paths if path in labels}
@@ -40,8 +41,8 @@ def _from_folders(paths: Sequence[str]) -> dict[str, str]:
     labels = {path: path.rpartition("/")[0] for path in paths}
     if len(set(labels.values())) < 2:
         raise HeadlightError(
-            "--labels folder: all images lie in one folder, so folders tell no classes apart; "
-            "give a file of labels instead"
+            "--labels folder: all images are in the same folder, so folder names can't be labels; "
+            "give a file of labels"
         )
     return labels
 
@@ -77,6 +78,6 @@ def _from_file(file: Path) -> dict[str, str]:
         raise HeadlightError(f"--labels {file} is not UTF-8: save it as UTF-8") from error
     if path is None:
         if file.suffix != ".parquet":
-            raise HeadlightError(f"--labels {file} has no column path to tell the images by")
+            raise HeadlightError(f"--labels {file} has no column path that names the images")
         keys = [f"{file.name}#{row}" for row in range(len(values))]
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}

@@ -1,4 +1,4 @@
-"""How well clusters match known classes: accuracy, NMI, ARI and the table behind them."""
+"""How well clusters match known classes: accuracy, NMI, ARI and the confusion table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def confusion(labels: Any, clusters: Any) -> Confusion:
 
     Arguments:
         labels: (n,), known classes; numbers or strings.
-        clusters: (n,), found clusters; numbers or strings. Their number may differ.
+        clusters: (n,), clusters; numbers or strings. There may be more or fewer of them than
+            classes.
 
     Raises:
         ValueError: not one-dimensional, of different lengths, or empty.
@@ -79,7 +80,7 @@ def adjusted_rand(labels: Any, clusters: Any) -> float:
 
 
 def score(labels: Any, clusters: Any) -> dict[str, float]:
-    """The three figures of the field: {"acc", "nmi", "ari"}.
+    """The standard scores: {"acc", "nmi", "ari"}.
 
     Arguments and errors as for `confusion`.
     """

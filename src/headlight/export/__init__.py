@@ -1,4 +1,4 @@
-"""Taking a clustering away, as edited: folders, tables, data sets for other tools, the model."""
+"""Exports of the edited clusters: folders, tables, data sets for other tools, the model."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ EXPORTS: dict[str, Callable[..., ExportReport]] = {
 
 
 def export_run(run: Run, to: str, dest: Path, **options: Any) -> ExportReport:
-    """Exports a run in the format ``to``.
+    """Export a run in the format ``to``.
 
     Arguments:
         run: fitted.
         to: a name in `EXPORTS`.
-        dest: folder or file to make.
-        options: of that format (``link``, ``val``, ``metadata``, ``prefix``, ``progress``); one
-            that is None counts as left out.
+        dest: folder or file to create.
+        options: of that format (``link``, ``val``, ``metadata``, ``prefix``, ``progress``); None
+            means the default.
 
     Returns:
         What was done.
 
     Raises:
-        HeadlightError: there is no such format, it has no such option, or as it says itself.
+        HeadlightError: there is no such format or option, or the export itself fails.
     """
     if to not in EXPORTS:
         raise HeadlightError(f"--to {to}: give one of {', '.join(EXPORTS)}")

@@ -1,4 +1,4 @@
-"""COCO's JSON, with one annotation an image, its cluster."""
+"""COCO's JSON, with one annotation per image: its cluster."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from headlight.runs import Run
 def export_coco(
     run: Run, dest: Path, link: Link = "auto", progress: Progress | None = None
 ) -> ExportReport:
-    """Makes ``images/`` and ``annotations.json`` as COCO has them.
+    """Write ``images/`` and ``annotations.json`` in COCO's format.
 
-    A category is a cluster (id: its number plus 1, for COCO's ids begin at 1). An annotation says
-    the category of a whole image: its box is the image's, ``score`` the confidence. An image that
-    a person marked as outlier is listed without annotation. Width and height are those in the
-    file's header, before an EXIF orientation is applied.
+    Each cluster is a category (its id is the cluster's number plus 1, because COCO's ids start at
+    1). Each image has one annotation, whose box is the whole image and whose ``score`` is the
+    confidence. Images marked as outliers are listed without annotation. Width and height are those
+    in the file's header, before an EXIF orientation is applied.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since, or whose size can't be read, are listed.
+        What was done; images that are missing or whose size can't be read are listed.
 
     Raises:
         HeadlightError: as `export_folders`.
@@ -70,7 +70,7 @@ def image_size(file: Path) -> tuple[int, int]:
     """Width and height in pixels, from the file's header alone.
 
     Raises:
-        ValueError: it has none that can be read.
+        ValueError: the size can't be read.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -82,7 +82,7 @@ def image_size(file: Path) -> tuple[int, int]:
 def _info(run: Run) -> dict[str, Any]:
     source = run.info.source.uri
     return {
-        "description": f"Clusters of {source}, one category an image",
+        "description": f"Clusters of {source}, one category per image",
         "version": "1.0",
         "contributor": "headlight",
         "date_created": run.info.created.isoformat(),
@@ -90,7 +90,7 @@ def _info(run: Run) -> dict[str, Any]:
 
 
 def _images(layout: Layout, folder: Path, waiting: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
-    """An entry an image; what its annotation needs goes to ``waiting``."""
+    """One entry per image; what its annotation needs goes to ``waiting``."""
     for number, (row, file) in enumerate(layout.place(lambda row: folder), 1):
         try:
             width, height = image_size(file)

@@ -1,4 +1,4 @@
-"""Where an export goes: a new file or a new folder that appears whole or not at all."""
+"""The destination of an export: a new file or folder that appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ExportReport:
 
 @contextmanager
 def new_file(run: Run, dest: Path) -> Iterator[Path]:
-    """A hidden place near ``dest`` for a file that is moved there on success.
+    """A hidden path near ``dest`` for a file that is moved there on success.
 
     Arguments:
         run: what is exported; ``dest`` must lie outside it and its images.
@@ -86,7 +86,7 @@ def new_folder(run: Run, dest: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writing(dest: Path) -> Iterator[None]:
-    """Turns an error of the system (full disk, no permission, …) into a sentence."""
+    """Turn an error of the system (full disk, no permission, …) into a sentence."""
     try:
         yield
     except OSError as error:
@@ -96,7 +96,7 @@ def _writing(dest: Path) -> Iterator[None]:
 
 
 def _refuse_own_places(run: Run, dest: Path) -> None:
-    """Keeps an export out of the user's images and out of the run."""
+    """Refuse a destination inside the user's images or the run."""
     place = dest.resolve()
     if place.is_relative_to(run.path.resolve()):
         raise HeadlightError(
@@ -159,7 +159,7 @@ def _locked_folder(parent: Path) -> Iterator[Path]:
 
 
 def _delete_abandoned(parent: Path) -> None:
-    """Deletes the workplaces in ``parent`` whose process has ended; any other folder stays."""
+    """Delete the workplaces in ``parent`` whose process has ended, and nothing else."""
     for workplace in parent.glob(f"{WORKPLACE}*"):
         with suppress(OSError, NotImplementedError, Timeout):
             if workplace.is_symlink() or not (workplace / OURS).is_file():

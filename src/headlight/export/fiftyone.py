@@ -9,7 +9,7 @@ from typing import Any
 from headlight.export.destination import ExportReport, new_folder
 from headlight.export.image_files import Link
 from headlight.export.layout import Layout
-from headlight.export.streaming import Pairs, open_text, rounded, write_object
+from headlight.export.streaming import JsonPairs, open_text, rounded, write_object
 from headlight.features import Progress
 from headlight.runs import Run
 
@@ -17,20 +17,20 @@ from headlight.runs import Run
 def export_fiftyone(
     run: Run, dest: Path, link: Link = "auto", progress: Progress | None = None
 ) -> ExportReport:
-    """Makes a ``FiftyOneImageClassificationDataset``, predictions with confidence.
+    """Write a ``FiftyOneImageClassificationDataset``: predictions with confidence.
 
-    FiftyOne finds an image by its file name without extension, so files are
-    numbered. ``labels.json`` gives it ``label`` (a place in ``classes``), ``confidence`` and the
-    attributes ``cluster`` and ``path``; an image that a person marked as outlier has null.
+    FiftyOne finds an image by its file name without extension, so files are numbered.
+    ``labels.json`` gives each image ``label`` (an index into ``classes``), ``confidence`` and the
+    attributes ``cluster`` and ``path``; images marked as outliers have null.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
         HeadlightError: as `export_folders`.
@@ -42,14 +42,14 @@ def export_fiftyone(
         with open_text(root / "labels.json") as stream:
             members = {
                 "classes": list(layout.result.names.values()),
-                "labels": Pairs(_labels(layout, data)),
+                "labels": JsonPairs(_labels(layout, data)),
             }
             write_object(stream, members)
     return layout.report(dest)
 
 
 def _labels(layout: Layout, data: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Name without extension, and what is said of the image."""
+    """Name without extension, and the label of the image."""
     place = {cluster: i for i, cluster in enumerate(layout.result.names)}
     digits = max(6, len(str(len(layout.result.table))))
     for row, file in layout.place(lambda row: data, lambda i: f"{i:0{digits}d}"):

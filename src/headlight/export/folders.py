@@ -1,4 +1,4 @@
-"""One folder a cluster, the images in it: linked where that is possible, else copied."""
+"""One folder per cluster, with links to its images, or copies where links are impossible."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ MARKED = -1  # stands for the outliers among the clusters' numbers
 def export_folders(
     run: Run, dest: Path, link: Link = "auto", progress: Progress | None = None
 ) -> ExportReport:
-    """Lays the images out as one folder a cluster; the originals stay where they are, untouched.
+    """Write one folder per cluster; the originals are not touched.
 
-    An image is a hard link to the original file: no time, no room. But the two then share their
-    content, and a program that changes one in place changes both; ``link="copy"`` avoids that.
-    Where links can't be made (another disk, images kept in Parquet) images are copied.
+    Images are hard links to the original files, which take no time and no space. But both are the
+    same file, and a program that edits one in place edits both; ``link="copy"`` avoids that. Where
+    links are impossible (another disk, images in Parquet) images are copied.
 
     Images that a person marked as outliers are in a folder ``outliers``.
 
-    The folder appears when it is complete; on failure or Ctrl-C nothing is left.
+    The folder appears when it is complete; after a failure or Ctrl-C nothing is left.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto`` or ``copy``.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
-        HeadlightError: ``dest`` is not free, lies in the run or among the images, can't be
-            written, or there is not one image left to export.
+        HeadlightError: ``dest`` is not free, lies in the run or among the images, or can't be
+            written; or no image can be exported.
     """
     with new_folder(run, dest) as root:
         layout = Layout(run, link, extensions=False, progress=progress)

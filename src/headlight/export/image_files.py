@@ -1,4 +1,4 @@
-"""The image files an export writes: their names, safe on every system, and links or copies."""
+"""The image files of an export: portable names, and links or copies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])
 
 
 def safe_name(name: str, extra: str = "", most_bytes: int = MOST_BYTES) -> str:
-    """One name for a file or folder, as near to ``name`` as is safe on Linux, macOS and Windows.
+    """A name for a file or folder that is valid on Linux, macOS and Windows, similar to ``name``.
 
     Separators, characters that Windows forbids and those that can't be seen become ``_``, and so
     do leading dots (which hide a file) and names that Windows keeps for devices. A name too long
@@ -92,8 +92,8 @@ def with_extension(name: str, data: bytes) -> str:
 def alternative_names(name: str, identity: str) -> Iterable[str]:
     """Names to try in turn for one image, until one is free.
 
-    The second holds a hash of the whole path: among images of the same name it can be told
-    without trying every number.
+    The second contains a hash of the whole path, so that for many images of the same name not every
+    number is tried.
 
     Arguments:
         name: the image's own.
@@ -106,7 +106,7 @@ def alternative_names(name: str, identity: str) -> Iterable[str]:
 
 
 def folder_names(clusters: dict[int, str]) -> dict[int, str]:
-    """One folder name a cluster, no two alike even where case doesn't count.
+    """One folder name per cluster, no two alike even where case doesn't count.
 
     Arguments:
         clusters: cluster → its name; names may repeat.
@@ -130,25 +130,25 @@ def _folded(name: str) -> str:
 
 
 class Placer:
-    """Puts images of one source into folders.
+    """Writes images of one source into folders.
 
     Arguments:
         source: the images.
         link: ``auto``: hard links where the source is a folder on the same disk; ``copy``: never.
-        extensions: whether a file without an image's extension gets one, as data loaders want;
-            images that are no files of their own always do.
+        extensions: whether files without an image extension get one, as data loaders need; images
+            from Parquet always do.
     """
 
     def __init__(self, source: ImageSource, link: Link = "auto", extensions: bool = False) -> None:
         self.source, self.link, self.extensions = source, link, extensions
 
     def place(self, path: str, folder: Path, name: str | None = None) -> tuple[Path, bool]:
-        """Puts one image into ``folder``.
+        """Write one image into ``folder``.
 
         Arguments:
             path: of the image in its source.
-            folder: is there.
-            name: what to call it, without extension; its own if left out.
+            folder: an existing folder.
+            name: the new name, without extension; its own if omitted.
 
         Returns:
             The new file, and whether it is a link.

@@ -1,4 +1,4 @@
-"""What Hugging Face ``datasets`` loads as ``imagefolder``: images, and a table beside them."""
+"""The ``imagefolder`` format of Hugging Face ``datasets``: images with a table of metadata."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def export_imagefolder(
     metadata: Literal["jsonl", "csv"] = "jsonl",
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Makes a folder for ``load_dataset("imagefolder", data_dir=dest)``.
+    """Write a folder for ``load_dataset("imagefolder", data_dir=dest)``.
 
-    ``train/metadata.jsonl`` has a row an image: ``file_name``, ``label`` (the cluster's name),
-    ``cluster`` (its number), ``confidence``, ``outlier`` (marked by a person; its label is still
-    the cluster it was in) and ``path``, its name in the source. The files are numbered, for the
-    library reads words like ``test`` in names of files and folders as the name of a split.
+    ``train/metadata.jsonl`` has one row per image: ``file_name``, ``label`` (the cluster's name),
+    ``cluster`` (its number), ``confidence``, ``outlier`` (marked by a person; the label is still
+    the image's cluster) and ``path``, its name in the source. The files are numbered, because the
+    library reads words such as ``test`` in file and folder names as names of splits.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         metadata: ``jsonl`` or ``csv``.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
         HeadlightError: as `export_folders`.
@@ -74,7 +74,7 @@ def export_imagefolder(
 
 
 def _make_folders(split: Path, names: dict[int, str]) -> dict[int, Path]:
-    """A folder a cluster, named by its number alone."""
+    """One folder per cluster, named by its number alone."""
     width = len(str(max(names, default=0)))
     folders = {cluster: split / f"{cluster:0{width}d}" for cluster in names}
     split.mkdir()

@@ -15,23 +15,22 @@ from headlight.runs import Run
 
 
 def export_json(run: Run, dest: Path) -> ExportReport:
-    """Writes one JSON object: ``run``, ``clusters`` and ``images``.
+    """Write one JSON object: ``run``, ``clusters`` and ``images``.
 
-    ``run`` holds source, encoder, fit, versions and scores; ``clusters`` has one object a cluster
+    ``run`` holds source, encoder, fit, versions and scores; ``clusters`` has one object per cluster
     (cluster, name, size, mean_confidence, prototypes, nearest, quality figures, done); ``images``
-    one object an image, on a line of its own, with the columns of the Parquet export. A number
-    that is missing or not finite is null.
+    one object per image, each on its own line, with the columns of the Parquet export. Missing and
+    non-finite numbers are null.
 
     Arguments:
         run: fitted.
-        dest: the file; must not be there yet.
+        dest: the file; must not exist.
 
     Returns:
         What was done.
 
     Raises:
-        HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
-            written.
+        HeadlightError: ``dest`` exists, lies in the run or among the images, or can't be written.
     """
     with new_file(run, dest) as temporary, temporary.open("w", encoding="utf-8") as stream:
         result = Result(run)
@@ -50,7 +49,7 @@ def export_json(run: Run, dest: Path) -> ExportReport:
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as JSON can hold it: a float that is no finite number becomes None."""
+    """The row as JSON can represent it: non-finite floats become None."""
     return {
         key: None if isinstance(value, float) and not abs(value) < float("inf") else value
         for key, value in row.items()

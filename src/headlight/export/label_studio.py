@@ -29,22 +29,22 @@ def export_label_studio(
     prefix: str = LOCAL,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Makes ``tasks.json``, ``config.xml`` and ``images/``.
+    """Write ``tasks.json``, ``config.xml`` and ``images/``.
 
-    A task is an image with one prediction: its cluster, as a choice, with the confidence as
-    score. An image that a person marked as outlier has the choice ``outliers``. Label Studio
-    shows the images when it serves ``dest`` as its local document root; where they are served
-    from elsewhere, ``prefix`` says from where.
+    A task is an image with one prediction: its cluster, as a choice, with the confidence as score.
+    Images marked as outliers have the choice ``outliers``. Label Studio shows the images if it
+    serves ``dest`` as its local document root; if they are served from elsewhere, give the address
+    as ``prefix``.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         prefix: what comes before ``images/NAME`` in an image's address.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
         HeadlightError: as `export_folders`; or a ``prefix`` with characters no address has.

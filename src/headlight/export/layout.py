@@ -1,4 +1,4 @@
-"""Images laid out in folders, one after the other, and an account of what could be."""
+"""Writes images into folders one by one, and records which could be exported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headlight.runs import Run
 
 
 class Layout:
-    """Places the images of a run and keeps count; an image that can't be read costs itself only.
+    """Writes the images of a run and counts them; images that can't be read are skipped.
 
     Arguments:
         run: fitted.
@@ -45,7 +45,7 @@ class Layout:
         where: Callable[[Row], Path | None],
         name: Callable[[int], str] | None = None,
     ) -> Iterator[tuple[Row, Path]]:
-        """Places every image; each is on the disk when it is yielded.
+        """Write every image; each is on disk when it is yielded.
 
         Arguments:
             where: the folder an image goes to; None: it is left out.
@@ -53,7 +53,7 @@ class Layout:
                 own name if left out.
 
         Raises:
-            HeadlightError: there is not one image left to export.
+            HeadlightError: no image can be exported.
         """
         rows = len(self.result.table)
         tried = 0
@@ -81,7 +81,7 @@ class Layout:
             )
 
     def withdraw(self, row: Row, file: Path, why: str) -> None:
-        """Takes back an image just placed, for the reason given."""
+        """Delete an image just written, for the given reason."""
         file.unlink()
         self.missing.append((row.path, why))
         self._done -= 1

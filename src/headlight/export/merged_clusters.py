@@ -1,4 +1,4 @@
-"""What the head's clusters became by a person's edits, as far as a head can follow them."""
+"""Maps the head's clusters to the edited clusters, as far as that is possible."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from headlight.export.result import Result
 
 @dataclass(frozen=True)
 class Folding:
-    """Which of the edited clusters each of the head's clusters became.
+    """The edited cluster that each of the head's clusters became.
 
-    A merge of whole clusters is kept exactly: probabilities add up. Of a split or of single images
-    moved a head learns nothing; its cluster stands for what most of its images became.
+    Merges of whole clusters are exact: probabilities add up. Splits and moves of single images
+    can't be represented: a cluster maps to the one that holds most of its images.
 
     Arguments:
         clusters: the edited clusters that a prediction can be, ascending.
@@ -37,7 +37,7 @@ class Folding:
 
 
 def fold(result: Result, n_clusters: int) -> Folding:
-    """Finds what each of the head's clusters became.
+    """Map each of the head's clusters to an edited cluster.
 
     Arguments:
         edited: the result.

@@ -1,4 +1,4 @@
-"""The model to take away: ONNX files that label new images without headlight, and their card."""
+"""The model as ONNX files that assign new images without headlight, with a model card."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEAD, MODEL = "head.onnx", "model.onnx"
 
 
 def export_onnx(run: Run, dest: Path) -> ExportReport:
-    """Writes the model as ONNX into a new folder.
+    """Write the model as ONNX into a new folder.
 
     - ``head.onnx``: features, float32 (n, dim) → ``labels``, int64 (n,), and ``probabilities``,
       float32 (n, clusters);
@@ -34,13 +34,13 @@ def export_onnx(run: Run, dest: Path) -> ExportReport:
       how an image must be prepared;
     - ``README.md``: the model card.
 
-    Clusters that a person merged whole are one cluster to the model too. What else was edited it
-    can't know; the card says of how many images that is so. Both files are checked against
-    headlight's own predictions before the folder appears.
+    Merged clusters are one cluster in the model too. It can't represent other edits; the card says
+    how many images they affect. Both files are compared with headlight's own predictions before the
+    folder appears.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
 
     Returns:
         What was done; ``exported`` counts the run's images, which the model was trained on.
@@ -123,7 +123,7 @@ def _describe(
 
 
 def input_description(encoder: Encoder | None) -> str:
-    """One sentence on what the model's input must be."""
+    """A sentence that describes the model's input."""
     if encoder is None:
         return (
             "features: float32 (n, dim), as the encoder computes them for the plain image; "

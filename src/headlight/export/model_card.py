@@ -1,4 +1,4 @@
-"""The model card: what the exported model is, how good, what it can't do, how to use it."""
+"""The model card: what the exported model is, its scores, its limits, and how to use it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import TYPE_CHECKING
 
+from headlight.counts import counted
 from headlight.evaluation import SCORES
 from headlight.export.merged_clusters import Folding
 from headlight.export.result import Result
@@ -26,8 +27,8 @@ class ExportedModel:
     """What was exported.
 
     Arguments:
-        encoder: in front of the head in ``model.onnx``; None: there is none.
-        why_not: the reason then.
+        encoder: part of ``model.onnx``; None: there is no ``model.onnx``.
+        why_not: the reason in that case.
         head: how ``head.onnx`` was checked.
         images: how ``model.onnx`` was checked.
     """
@@ -80,7 +81,7 @@ def model_card(
         unreachable=[result.names[k] for k in folding.unreachable],
         outliers=int(result.review.outlier.sum()),
         licence=_licence(info.encoder.name),
-        many=lambda count, what: f"{count:,} {what}{'s' if count != 1 else ''}",
+        counted=counted,
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks that an ONNX model predicts what headlight predicts; one that doesn't is never written."""
+"""Checks that an ONNX model predicts the same as headlight; otherwise it is never written."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[An
         onnxruntime = import_module("onnxruntime")
     except ImportError as error:
         raise HeadlightError(
-            "an ONNX model is checked with onnxruntime: pip install 'headlight-images[export]'"
+            "--to onnx needs onnxruntime: pip install 'headlight-images[export]'"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

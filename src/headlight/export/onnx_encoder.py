@@ -1,4 +1,4 @@
-"""An encoder as an ONNX graph, put in front of a head's."""
+"""An encoder as an ONNX graph, joined with the head's graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEWER_OPSET = 18  # the least that PyTorch's newer exporter writes
 
 
 class Unexportable(Exception):  # noqa: N818 - no failure: the head alone is exported
-    """The encoder can't be put in front; the message is the reason, for the model card."""
+    """The encoder can't be exported; the message is the reason, for the model card."""
 
 
 def encoder_of(run: Run) -> Encoder:
@@ -40,7 +40,7 @@ def encoder_of(run: Run) -> Encoder:
     """
     wanted = run.info.encoder
     if wanted.name.startswith(IMPORTED):
-        raise Unexportable("the features were computed elsewhere")
+        raise Unexportable("the features were precomputed")
     try:
         refuse_code(run)
     except HeadlightError as error:
@@ -48,7 +48,7 @@ def encoder_of(run: Run) -> Encoder:
     try:
         fusion = load_fusion(wanted.name)
     except HeadlightError as error:
-        raise Unexportable(f"the encoder can't be had here: {error}") from error
+        raise Unexportable(f"the encoder can't be loaded here: {error}") from error
     if len(fusion.parts) > 1:
         raise Unexportable("the features are of several encoders, whose images differ in size")
     if fusion.weights_hash != wanted.weights:
@@ -62,19 +62,19 @@ def network_of(encoder: Encoder) -> torch.nn.Module:
     """The encoder's network, in evaluation mode and float32.
 
     Raises:
-        Unexportable: it can't be had as a PyTorch module.
+        Unexportable: it can't be loaded as a PyTorch module.
     """
     try:
         return encoder.build()
     except HeadlightError as error:
-        raise Unexportable(f"the encoder can't be had here: {error}") from error
+        raise Unexportable(f"the encoder can't be loaded here: {error}") from error
 
 
 def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.ModelProto, int]:
     """An encoder, from pixels to features, as a graph.
 
-    PyTorch writes it in a process of its own: it prints on every channel, also from C++, and to
-    silence that here would silence whatever else this process does meanwhile.
+    PyTorch writes it in a separate process, because it prints to stdout and stderr, also from C++,
+    and redirecting those here would silence everything else in this process.
 
     Arguments:
         encoder: `load_encoder` must load it from its name.
@@ -92,7 +92,7 @@ def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.Mode
     size_in_bytes = sum(4 * weight.numel() for weight in network.parameters())
     if size_in_bytes > MOST_BYTES:
         raise Unexportable(
-            f"the encoder's weights, {size_in_bytes / 1e9:.1f} GB, are more than an ONNX file holds"
+            f"the encoder's weights, {size_in_bytes / 1e9:.1f} GB, exceed the limit of ONNX files"
         )
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         file, reason = Path(folder) / "encoder.onnx", Path(folder) / "reason"

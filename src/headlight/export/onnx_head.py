@@ -18,7 +18,7 @@ IR_VERSION = 8  # of ONNX 1.10 and later: what runtimes of the last years read
 SMALLEST = 1e-12  # length below which a projected row counts as zero, as in PyTorch
 
 
-class Graph:
+class GraphBuilder:
     """Nodes and constants, collected one after the other."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     """
     from onnx import TensorProto, helper
 
-    graph = Graph()
+    graph = GraphBuilder()
     logits = _logits(graph, scp)
     probabilities = graph.node("Softmax", logits, out="head_probabilities", axis=1)
     if np.array_equal(folding.target, np.arange(len(folding.clusters))):
@@ -83,7 +83,7 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     )
 
 
-def _logits(graph: Graph, scp: SCP) -> str:
+def _logits(graph: GraphBuilder, scp: SCP) -> str:
     from headlight.clustering.heads import MLPHead
 
     head = scp.head_
@@ -108,7 +108,7 @@ def _logits(graph: Graph, scp: SCP) -> str:
     return _linear(graph, unit, "logits", _array(head.weight), _array(head.bias))
 
 
-def _linear(graph: Graph, x: str, out: str, weight: np.ndarray, bias: np.ndarray) -> str:
+def _linear(graph: GraphBuilder, x: str, out: str, weight: np.ndarray, bias: np.ndarray) -> str:
     w = graph.constant(f"{out}_weight", weight)
     b = graph.constant(f"{out}_bias", bias)
     return graph.node("Gemm", x, w, b, out=out, transB=1)

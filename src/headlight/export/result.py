@@ -1,4 +1,4 @@
-"""What is exported: the clusters as a person left them, one row an image."""
+"""The contents of an export: the edited clusters, one row per image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row:
     Arguments:
         path: its name in the source.
         cluster: its number.
-        confidence: of the head in the cluster it chose, 0 to 1; 1 where a person put the image.
+        confidence: of the head in the cluster it chose, 0 to 1; 1 if a person moved the image.
         outlier: a person marked it as belonging to no cluster.
     """
 
@@ -57,19 +57,19 @@ class Result:
 
     @cached_property
     def table(self) -> pa.Table:
-        """One row an image: the columns of ``run.assignments``, edited, and ``outlier`` (bool)."""
+        """One row per image: the columns of ``run.assignments``, edited, and ``outlier`` (bool)."""
         return self.review.assignments().replace_schema_metadata(None)
 
     @cached_property
     def names(self) -> dict[int, str]:
-        """Cluster → name, of every cluster that holds an image; no two names are alike."""
+        """Cluster → name, of every cluster with images; names are unique."""
         given = self.review.names
         used = np.unique(self.table["cluster"].to_numpy()).tolist()
         return unique_names({k: given.get(k) or f"cluster-{k}" for k in used})
 
     @cached_property
     def nonempty(self) -> list[int]:
-        """The clusters, ascending, that hold an image not marked as outlier."""
+        """The clusters, ascending, with an image not marked as outlier."""
         cluster, outlier = (self.table[name].to_numpy() for name in ("cluster", "outlier"))
         return np.unique(cluster[~outlier]).tolist()
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 
 def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
-    """Writes one JSON object, a member a line.
+    """Writes one JSON object, one member per line.
 
     Arguments:
         stream: open for writing text.
@@ -19,7 +19,7 @@ def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
     stream.write("{")
     for i, (key, value) in enumerate(members.items()):
         stream.write(f"{',' if i else ''}\n{dumped(key)}: ")
-        if isinstance(value, Pairs):
+        if isinstance(value, JsonPairs):
             _write_lines(stream, (f"{dumped(k)}: {dumped(v)}" for k, v in value.items), "{}")
         elif hasattr(value, "__next__"):
             _write_lines(stream, map(dumped, value), "[]")
@@ -29,12 +29,12 @@ def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
 
 
 def write_array(stream: TextIO, items: Iterable[Any]) -> None:
-    """Writes one JSON array, an item a line."""
+    """Writes one JSON array, one item per line."""
     _write_lines(stream, map(dumped, items), "[]")
     stream.write("\n")
 
 
-class Pairs:
+class JsonPairs:
     """Keys and values of an object too long for a dict.
 
     Arguments:

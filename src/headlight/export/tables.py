@@ -16,22 +16,21 @@ from headlight.runs.files import without_formulas
 
 
 def export_csv(run: Run, dest: Path) -> ExportReport:
-    """Writes one row an image as CSV, UTF-8, with a header.
+    """Write one row per image as CSV, UTF-8, with a header.
 
     Text is quoted, so commas, quotes and line breaks in file names are safe. A file name that a
-    spreadsheet would run as a formula (``=…``, ``+…``, ``-…``, ``@…``) gets an apostrophe in
-    front; Parquet has every name as it is.
+    spreadsheet would run as a formula (``=…``, ``+…``, ``-…``, ``@…``) is prefixed with an
+    apostrophe; Parquet keeps every name unchanged.
 
     Arguments:
         run: fitted.
-        dest: the file; must not be there yet.
+        dest: the file; must not exist.
 
     Returns:
         What was done.
 
     Raises:
-        HeadlightError: ``dest`` is there, lies in the run or among the images, or can't be
-            written.
+        HeadlightError: ``dest`` exists, lies in the run or among the images, or can't be written.
     """
     with new_file(run, dest) as temporary:
         table = named_assignments(run)
@@ -40,7 +39,7 @@ def export_csv(run: Run, dest: Path) -> ExportReport:
 
 
 def export_parquet(run: Run, dest: Path) -> ExportReport:
-    """Writes one row an image as Parquet.
+    """Write one row per image as Parquet.
 
     Arguments, result and errors as for `export_csv`.
     """

@@ -1,4 +1,4 @@
-"""The folders that YOLO's classification training reads: train and val, a folder a cluster."""
+"""The folders that YOLO's classification training reads: train and val, one folder per cluster."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def export_yolo(
     val: float = 0.2,
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Makes ``train/CLUSTER/`` and ``val/CLUSTER/``; ``dest`` is what training gets as ``data``.
+    """Write ``train/CLUSTER/`` and ``val/CLUSTER/``; give ``dest`` to training as ``data``.
 
-    Of each cluster the share ``val``, rounded, is in ``val``: at least one image and not all,
-    where it has two or more. Which ones follows from a hash of their paths alone, so the same
-    images land there every time. Images that a person marked as outliers are left out.
+    ``val`` gets the share ``val`` of each cluster, rounded: at least one image and not all, if
+    there are two or more. The split depends on a hash of the paths only, so it is the same every
+    time. Images marked as outliers are left out.
 
     Arguments:
         run: fitted.
-        dest: folder to make; may exist if it is empty.
+        dest: folder to create; an existing one must be empty.
         link: ``auto``: hard links to the originals where possible; ``copy``.
         val: share of each cluster held out for validation, above 0 and below 1.
         progress: called with the number of images done and their total.
 
     Returns:
-        What was done; images that have gone since are listed, not fatal.
+        What was done; missing images are listed.
 
     Raises:
         HeadlightError: as `export_folders`; or ``val`` is out of range.

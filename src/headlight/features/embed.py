@@ -1,4 +1,5 @@
-"""Images to features, resumable: decoding overlaps with encoding, batches commit whole."""
+"""From images to features, resumable: decoding overlaps with encoding, batches commit
+atomically."""
 
 from __future__ import annotations
 
@@ -33,9 +34,9 @@ def embed_source(
     engines: Sequence[Engine],
     progress: Progress | None = None,
 ) -> EmbedReport:
-    """Brings ``store`` in step with ``source``: encodes what is new or changed, drops what is gone.
+    """Update ``store`` from ``source``: encode new and changed images, drop removed ones.
 
-    Stopped at any moment, it loses at most the batch in flight; called again, it resumes.
+    If interrupted, it loses at most the current batch; called again, it resumes.
 
     Arguments:
         source: the images.

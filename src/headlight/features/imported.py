@@ -1,4 +1,4 @@
-"""Features made elsewhere: read from a file, and put into the store as if embedded here."""
+"""Precomputed features: read from a file, and stored as if embedded here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError, first_line
 from headlight.features.store import FeatureStore
 from headlight.features.update import EmbedReport, Progress, StoreUpdate
@@ -25,13 +26,13 @@ class FeatureFile:
     """A file of features: NumPy (.npy), Parquet or Lance.
 
     Arguments:
-        path: ``.npy`` holds (n, dim) or (n, views, dim), view 0 plain, one row an image in the
+        path: ``.npy`` holds (n, dim) or (n, views, dim), view 0 plain, one row per image in the
             order of the images' paths, compared as bytes. Tables (``.parquet``, ``.lance``) hold a
             column ``path`` with the images' paths inside their source, and the features: columns
             ``view_0``, ``view_1``, … if there are any, else the only column of lists of numbers.
 
     Raises:
-        HeadlightError: it isn't there, or is not such a file.
+        HeadlightError: there is no such file, or it is not a file of features.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,13 +90,14 @@ class FeatureFile:
             order: paths of all images, sorted by their bytes: what the rows of ``.npy`` are of.
 
         Raises:
-            HeadlightError: other than one row an image, or rows of different lengths.
+            HeadlightError: the number of rows is not that of the images, or rows differ in length.
         """
         if self.path.suffix == ".npy":
             if len(self._array) != len(order):
                 raise HeadlightError(
-                    f"{self.path} has {len(self._array):,} rows, the source {len(order):,} images: "
-                    "give one row an image, or a table with a column path"
+                    f"{self.path} has {counted(len(self._array), 'row')}, "
+                    f"the source {counted(len(order), 'image')}: "
+                    "give one row per image, or a table with a column path"
                 )
             for i, path in enumerate(order):
                 yield path, np.array(self._array[i]).reshape(self.views, self.dim)
@@ -161,7 +163,7 @@ def _numbers(kind: pa.DataType) -> bool:
 def import_features(
     source: ImageSource, store: FeatureStore, file: FeatureFile, progress: Progress | None = None
 ) -> EmbedReport:
-    """Brings ``store`` in step with ``source``, taking features from ``file``.
+    """Update ``store`` from ``source``, with features from ``file``.
 
     Arguments:
         source: the images; none is opened.
@@ -173,7 +175,7 @@ def import_features(
         What was done; images without a row are quarantined.
 
     Raises:
-        HeadlightError: no row is of any image in the source.
+        HeadlightError: no row belongs to an image of the source.
     """
     with StoreUpdate(source, store, store.settings.engine, progress) as update:
         missing = {ref.path: ref for ref in update.todo()}

@@ -1,4 +1,4 @@
-"""The feature store: one row an image, one float16 vector a view, in a Lance data set."""
+"""The feature store: one row per image, one float16 vector per view, in a Lance data set."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ DELETE_ROWS = 1000
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """What makes features comparable: rows made with other settings never share a store.
+    """What makes features comparable: a store never mixes rows with different settings.
 
     Arguments:
         source: `ImageSource.uri`.
         encoder: its short name.
         weights: SHA-256 of its weights.
         dim: length of one vector.
-        views: augmented views an image, beside the plain one.
-        engine: what computed them; rows of another may not join.
-        dims: lengths of the vectors of fused encoders, which stand side by side in one of `dim`;
-            empty: there is one encoder.
-        view_images: how many images have augmented views, about; None: all.
+        views: augmented views per image, besides the plain one.
+        engine: what computed them; rows of another engine are refused.
+        dims: lengths of the vectors of several encoders, concatenated in one of length `dim`;
+            empty: one encoder.
+        view_images: approximate number of images with augmented views; None: all.
     """
 
     source: str
@@ -77,14 +77,14 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """Features of images, in the order of the paths' bytes; `SCP.fit` takes them as they are.
+    """Features of images, sorted by the bytes of the path; `SCP.fit` takes them as they are.
 
     Arguments:
         plain: (n, dim) float16, view 0.
-        augmented: (m, views, dim) float16, the other views of the rows that have them.
-        viewed: (m,) int64, which rows those are, sorted.
-        whole: (n, 1 + views, dim) float16, both in one array, where all rows have views (or none
-            is wanted); else None.
+        augmented: (m, views, dim) float16, the augmented views of the rows that have them.
+        viewed: (m,) int64, the numbers of these rows, sorted.
+        whole: (n, 1 + views, dim) float16, both in one array, if all rows have all views; else
+            None.
     """
 
     plain: np.ndarray
@@ -103,7 +103,7 @@ class ImageFeatures:
 
 
 class FeatureStore:
-    """Features on disk. Appends commit whole or not at all; a kill loses none that returned.
+    """Features on disk. Appends are atomic and durable: a kill loses none that has returned.
 
     Lance has no checksums: a column ``check`` holds CRC-32s of each row's id, stamp and path, and
     of each view's vector after them. What is read is compared with them.
@@ -121,7 +121,7 @@ class FeatureStore:
 
     @classmethod
     def create(cls, path: Path, settings: StoreSettings) -> FeatureStore:
-        """Makes an empty store at ``path``, where nothing may be yet; whole or not at all."""
+        """Create an empty store at ``path``, which must not exist, atomically."""
         fields = [("id", pa.int64()), ("path", pa.string()), ("stamp", pa.int64())]
         vector = pa.list_(pa.float16(), settings.dim)
         fields += [(f"view_{v}", vector) for v in range(settings.views + 1)]
@@ -140,7 +140,8 @@ class FeatureStore:
         """Opens the store at ``path``.
 
         Raises:
-            HeadlightError: there is none, it is damaged, or a newer headlight wrote it.
+            HeadlightError: there is no store, it is damaged, or another version of headlight wrote
+                it.
         """
         if not path.exists():
             raise HeadlightError(f"{path.parent} holds no features: run `headlight embed` first")
@@ -210,14 +211,14 @@ class FeatureStore:
             dataset.delete(f"id in ({chunk})")
 
     def tidy(self) -> None:
-        """Drops what earlier commits left behind: old manifests and deleted rows' files."""
+        """Delete files that earlier commits left behind: old manifests and deleted rows."""
         lance.dataset(self.path).cleanup_old_versions(older_than=timedelta(0))
 
     def stamps(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and stamps of all rows, (n,) int64 each.
 
         Raises:
-            HeadlightError: the store is damaged; so for all that read it.
+            HeadlightError: the store is damaged; all reading methods raise this.
         """
         found = [(batch["id"], batch["stamp"]) for batch, _ in self.scan(())]
         if not found:
@@ -228,7 +229,7 @@ class FeatureStore:
         return ids, stamps
 
     def load(self) -> tuple[pa.Array, ImageFeatures]:
-        """All features, in the order of the paths' bytes: the same however they got here.
+        """All features, sorted by the bytes of the path, independent of the order of appends.
 
         Returns:
             paths: (n,) strings.

@@ -1,4 +1,4 @@
-"""Bringing a store in step with a source: what is stale goes, what is new commits in batches."""
+"""Updating a store from a source: stale rows are deleted, new rows commit in batches."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class EmbedReport:
     """What one update of a store did.
 
     Arguments:
-        kept: images whose features were there already.
+        kept: images that were already embedded.
         added: images encoded for the first time.
-        changed: images encoded again because their file had another size or time.
-        gone: images no longer in the source, whose features were removed.
+        changed: images encoded again because their file's size or time changed.
+        gone: images removed from the source, whose features were deleted.
         others: files of the source that don't claim to be images, skipped.
         quarantine: (path, reason) of every image that can't be used.
     """
@@ -41,10 +41,10 @@ class EmbedReport:
 
 
 class StoreUpdate:
-    """What a store lacks of its source, and the writing of it.
+    """Finds what a store lacks of its source, and writes it.
 
-    A context: rows in hand commit when it ends, also by Ctrl-C. Memory is bounded by the batch, and
-    by some 50 bytes an image for knowing what is done.
+    Use it as a context manager: pending rows commit when it ends, also by Ctrl-C. Memory is bounded
+    by the batch, and by some 50 bytes per image for knowing what is done.
 
     Arguments:
         source: the images.
@@ -53,7 +53,7 @@ class StoreUpdate:
         progress: called with the number of images done and their total.
 
     Raises:
-        HeadlightError: nothing of the store is in the source any more.
+        HeadlightError: no image of the store is in the source any more.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class StoreUpdate:
         else:
             if report.kept and self._engine != self._store.settings.engine:
                 raise HeadlightError(
-                    f"{self._store.path} holds features by {self._store.settings.engine}, "
-                    f"and {self._engine} here rounds otherwise: give the --device and --precision "
-                    "of before, or choose another run folder with -o"
+                    f"{self._store.path} holds features computed by {self._store.settings.engine}; "
+                    f"{self._engine} rounds differently: use the earlier --device and --precision, "
+                    "or choose another run folder with -o"
                 )
             self._rows.append((ref, features))
             report.added += ref.id not in self._changed

@@ -1,4 +1,4 @@
-"""Images: where they come from, how they are decoded, and the views made of them."""
+"""Images: their sources, decoding, and augmented views."""
 
 from headlight.images.augmentation import augment
 from headlight.images.data_uri import data_uri

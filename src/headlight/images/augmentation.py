@@ -1,4 +1,5 @@
-"""Augmented views: the random crops, flips, colours and blurs that a cluster should not mind."""
+"""Augmented views: random crops, flips, colour jitter and blur, which should not change the
+cluster."""
 
 from __future__ import annotations
 

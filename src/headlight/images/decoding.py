@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headlight.images.decoding_work import decodes_slowly, pixels_decoded, tile_pixels
 from headlight.images.file_types import why_unsupported
 from headlight.images.source import BadImage
 
@@ -22,19 +23,23 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)  # builds of Pil
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What one image may cost.
+    """Limits on the cost of one image.
 
     Arguments:
         file_bytes: largest file read.
         pixels: most pixels held in memory; a JPEG, decoded at reduced size, may be larger on disk.
-        pixels_a_byte: most pixels a byte of the file may stand for, in images above
-            `SMALL_PIXELS`; more than any photograph or scan has.
-        total_bytes: memory that all threads together may spend on decoding at a time.
+        pixels_a_byte: most pixels per byte of the file, in images above `SMALL_PIXELS`; more than
+            any photograph or scan has.
+        decoded_pixels: most pixels decoded, counted each time they are: about 10 s.
+        slow_bytes: largest file in a format with a decoder in Python only: about 5 s.
+        total_bytes: memory for decoding, shared by all threads.
     """
 
     file_bytes: int = 256 * 2**20
     pixels: int = 100_000_000
     pixels_a_byte: int = 2_000
+    decoded_pixels: int = 5_000_000_000
+    slow_bytes: int = 16 * 2**20
     total_bytes: int = 2 * 2**30
 
 
@@ -53,7 +58,8 @@ class _Budget:
 
     @contextmanager
     def spend(self, cost: int, total: int) -> Iterator[None]:
-        """Waits until ``cost`` bytes are free; what costs more than all waits to be alone."""
+        """Wait until ``cost`` bytes are free; an image that costs more than the total waits to be
+        alone."""
         with self._changed:
             self._changed.wait_for(lambda: not self._spent or self._spent + cost <= total)
             self._spent += cost
@@ -71,21 +77,21 @@ _budget = _Budget()
 def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Image.Image:
     """Decodes an image file to upright 8-bit RGB.
 
-    EXIF orientation is applied. Transparency is laid on white. Greyscale deeper than 8 bits
-    (microscopy, X-ray) is stretched from its own darkest to its own brightest value. Of an
-    animation the first frame counts. JPEG is decoded at 1/2, 1/4 or 1/8 size where that leaves
-    at least ``min_side`` pixels on both sides.
+    EXIF orientation is applied. Transparency becomes white. Greyscale with more than 8 bits
+    (microscopy, X-ray) is stretched from its own darkest to its own brightest value. Animations are
+    represented by their first frame. JPEG is decoded at 1/2, 1/4 or 1/8 of its size if at least
+    ``min_side`` pixels remain on both sides.
 
     Arguments:
-        data: the file's bytes; its format is found in them, not in a name.
-        min_side: pixels that the shorter side must keep, if it has them.
-        limits: what the image may cost; the default `DecodeLimits` if left out.
+        data: the file's bytes, which determine the format.
+        min_side: pixels that the shorter side keeps, if it has so many.
+        limits: limits on the cost; the default `DecodeLimits` if omitted.
 
     Returns:
         An RGB image.
 
     Raises:
-        BadImage: it is no image, is damaged, or would cost more than ``limits`` allow.
+        BadImage: it is not an image, is damaged, or exceeds ``limits``.
     """
     limits = limits or DecodeLimits()
     if not data:
@@ -96,13 +102,20 @@ def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Im
             # A progressive JPEG holds all its coefficients in memory, whatever size is asked for.
             if image.format == "JPEG" and not image.info.get("progressive"):
                 image.draft("RGB", _draft_size(width, height, min_side))
-            pixels = max(image.width * image.height, _tile_pixels(image))
+            pixels = max(image.width * image.height, tile_pixels(image))
             if pixels > limits.pixels:
                 raise BadImage(_too_many_pixels(width, height, limits))
             if pixels > max(SMALL_PIXELS, len(data) * limits.pixels_a_byte):
                 raise BadImage(
                     f"damaged or blank: {len(data):,} bytes are too few for {width} × {height} "
                     "pixels"
+                )
+            if pixels_decoded(image, data) > limits.decoded_pixels:
+                raise BadImage("damaged or hostile: decoding it would take too long")
+            if len(data) > limits.slow_bytes and decodes_slowly(image):
+                raise BadImage(
+                    f"a text or run-length file over {limits.slow_bytes / 2**20:.0f} MiB: "
+                    "save it as PNG"
                 )
             cost = pixels * _BYTES_A_PIXEL.get(image.mode.split(";")[0], _OTHER_BYTES_A_PIXEL)
             with _budget.spend(cost, limits.total_bytes):
@@ -134,12 +147,6 @@ def _too_many_pixels(width: int, height: int, limits: DecodeLimits) -> str:
         f"too many pixels: {width} × {height} = {megapixels:.0f} megapixels, "
         f"the limit is {limits.pixels / 1e6:.0f}"
     )
-
-
-def _tile_pixels(image: Image.Image) -> int:
-    """Pixels of one tile of a TIFF: a whole one is decoded even where the image is smaller."""
-    tags = getattr(image, "tag_v2", {})
-    return int(tags.get(322, 0)) * int(tags.get(323, 0))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The embedded data set: scikit-learn's 1,797 handwritten digits, 8 × 8 pixels."""
+"""The bundled data set: scikit-learn's 1,797 handwritten digits, 8 × 8 pixels."""
 
 from __future__ import annotations
 

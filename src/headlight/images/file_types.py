@@ -1,4 +1,4 @@
-"""Files that are no images headlight reads: by their name, or by their first bytes."""
+"""Files that are not images, or of unsupported formats, told by name or first bytes."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _MAGIC = (
 
 
 def claims_no_image(name: str) -> bool:
-    """Whether the ending of a file's name says that it is something else than an image or video."""
+    """Whether a file's extension says that it is neither an image nor a video."""
     kind, encoding = _TYPES.guess_type(PurePosixPath("/", name).as_uri())
     named = bool(kind) and not str(kind).startswith(("image/", "video/"))
     return named or bool(encoding) or PurePosixPath(name).suffix.lower() in _BESIDE_IMAGES
 
 
 def why_unsupported(data: bytes) -> str | None:
-    """What a file is that no decoder takes, and what to do; None if its bytes don't tell."""
+    """Why a file is not supported, and what to do; None if its bytes don't tell."""
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], _VIDEO)
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":

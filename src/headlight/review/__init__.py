@@ -1,4 +1,4 @@
-"""What people say of a run: the log of edits, what they do to clusters, the run as reviewed."""
+"""Reviewing a run: the log of edits, what they change, and the run with all edits applied."""
 
 from headlight.review.discarding import refuse_discarding
 from headlight.review.evaluating import evaluate

@@ -1,4 +1,4 @@
-"""What an edit changes, worked out before it counts and taken back as easily."""
+"""What an edit changes, computed before it is applied, so that it can be undone."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MOST = 2**31 - 2
 
 
 @dataclass
-class State:
+class ReviewState:
     """Clusters as they are after some edits.
 
     Arguments:
         labels: int32 (n,), the cluster of each row.
-        outlier: bool (n,), marked by a person.
-        by_hand: bool (n,), put where it is by a `move`.
+        outlier: bool (n,), marked as an outlier by a person.
+        by_hand: bool (n,), moved by hand.
         names: of the clusters there are.
         done: those marked as reviewed.
-        next_cluster: a number that no cluster ever had.
+        next_cluster: the first number that no cluster has had.
     """
 
     labels: np.ndarray
@@ -44,9 +44,9 @@ class Change:
     Arguments:
         rows: int32 (m,), whose labels change, from ``labels[0]`` to ``labels[1]``, int32 (m,).
         by_hand: bool (m,) before and after, of the same rows.
-        marked: int32 (o,), rows whose outlier mark becomes ``mark``, having been the opposite.
+        marked: int32 (o,), rows whose outlier mark changes to ``mark``.
         names: cluster → name before and after, None where it isn't there.
-        done: clusters whose mark is turned over.
+        done: clusters whose mark is toggled.
     """
 
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
@@ -57,7 +57,7 @@ class Change:
     names: dict[int, tuple[str | None, str | None]] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
 
-    def apply(self, state: State, back: bool = False) -> None:
+    def apply(self, state: ReviewState, back: bool = False) -> None:
         """Changes ``state`` in place; ``back`` takes the change back."""
         side = 0 if back else 1
         state.labels[self.rows] = self.labels[side]
@@ -72,11 +72,11 @@ class Change:
         state.done ^= self.done
 
 
-def plan(state: State, edit: Edit) -> Change:
+def plan(state: ReviewState, edit: Edit) -> Change:
     """What ``edit`` would change in ``state``, which stays as it is.
 
     Raises:
-        HeadlightError: it can't be done, in a sentence for the person who asked for it.
+        HeadlightError: the edit is impossible; the message says why.
     """
     kinds = {
         "rename": _rename,
@@ -97,10 +97,10 @@ def plan(state: State, edit: Edit) -> Change:
 
 
 def clean_name(name: str) -> str:
-    """A name for a cluster as it is kept: no space around it, none doubled.
+    """A cluster's name in normal form: no leading, trailing or repeated spaces.
 
     Raises:
-        HeadlightError: it is empty, has more than 200 letters, or some that can't be seen.
+        HeadlightError: the name is empty, longer than 200 letters, or has invisible characters.
     """
     if not isinstance(name, str):
         raise HeadlightError("a cluster's name must be text")
@@ -114,14 +114,14 @@ def clean_name(name: str) -> str:
     return name
 
 
-def _rename(state: State, edit: Edit) -> Change:
+def _rename(state: ReviewState, edit: Edit) -> Change:
     cluster = _existing(state, edit["cluster"])
     name = clean_name(edit["name"])
     _refuse_taken(state, name, cluster)
     return Change(names={cluster: (state.names[cluster], name)})
 
 
-def _merge(state: State, edit: Edit) -> Change:
+def _merge(state: ReviewState, edit: Edit) -> Change:
     clusters = {_existing(state, c) for c in edit["clusters"]}
     into = _existing(state, edit["into"])
     gone = clusters - {into}
@@ -136,7 +136,7 @@ def _merge(state: State, edit: Edit) -> Change:
     return Change(rows, (before, into), (kept, kept), names=names, done=gone & state.done)
 
 
-def _put(state: State, edit: Edit) -> Change:
+def _put(state: ReviewState, edit: Edit) -> Change:
     """Of `split`, `move` and `assign`: rows to clusters, some of them new."""
     names: dict[int, tuple[str | None, str | None]] = {}
     for text, given in edit["new"].items():
@@ -171,7 +171,7 @@ def _put(state: State, edit: Edit) -> Change:
     return Change(rows, (state.labels[rows], after[rows]), (kept, hands), names=names)
 
 
-def _outlier(state: State, edit: Edit) -> Change:
+def _outlier(state: ReviewState, edit: Edit) -> Change:
     value = bool(edit["value"])
     rows = unpack_rows(edit["rows"], len(state.labels))
     rows = rows[state.outlier[rows] != value].astype(np.int32)
@@ -181,7 +181,7 @@ def _outlier(state: State, edit: Edit) -> Change:
     return Change(marked=rows, mark=value)
 
 
-def _done(state: State, edit: Edit) -> Change:
+def _done(state: ReviewState, edit: Edit) -> Change:
     cluster = _existing(state, edit["cluster"])
     if (cluster in state.done) == bool(edit["value"]):
         what = "done already" if edit["value"] else "not marked as done"
@@ -195,15 +195,15 @@ def _number(cluster: Any) -> int:
     return cluster
 
 
-def _existing(state: State, cluster: Any) -> int:
+def _existing(state: ReviewState, cluster: Any) -> int:
     if _number(cluster) not in state.names:
         raise HeadlightError(
-            f"there is no cluster {cluster} any more: it was merged, or its making was undone"
+            f"there is no cluster {cluster} any more: it was merged, or its creation was undone"
         )
     return cluster
 
 
-def _refuse_taken(state: State, name: str, cluster: int) -> None:
+def _refuse_taken(state: ReviewState, name: str, cluster: int) -> None:
     if any(other == name and c != cluster for c, other in state.names.items()):
         raise HeadlightError(
             f"another cluster is called {_short(name)!r}: merge the two, or choose another name"

@@ -1,28 +1,29 @@
-"""Edits that a new fit would leave behind: refused, unless their author agrees."""
+"""Keeps a new fit from discarding edits, unless the user agrees."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review.log import EditLog
 from headlight.runs.run import Run
 
 WORDS = {
-    "rename": ("name", "names"),
-    "move": ("move", "moves"),
-    "merge": ("merge", "merges"),
-    "split": ("split", "splits"),
-    "assign": ("refit", "refits"),
-    "outlier": ("outlier mark", "outlier marks"),
-    "done": ("done mark", "done marks"),
+    "rename": "name",
+    "move": "move",
+    "merge": "merge",
+    "split": "split",
+    "assign": "refit",
+    "outlier": "outlier mark",
+    "done": "done mark",
 }
 
 
 def edits_in_words(run: Run) -> str:
     """The edits in force, such as ``3 names, 1 merge``; empty if there are none.
 
-    Reads the log only, as a run with damaged tables must be fitted again, too.
+    Reads only the log, so that a run with damaged tables can be fitted again.
 
     Raises:
         HeadlightError: the log is damaged.
@@ -42,14 +43,11 @@ def edits_in_words(run: Run) -> str:
             target.append(source.pop())
     counts = Counter(applied)
     order = [*(kind for kind in WORDS if kind in counts), *(counts.keys() - WORDS.keys())]
-    other = ("other edit", "other edits")
-    return ", ".join(
-        f"{counts[kind]:,} {WORDS.get(kind, other)[counts[kind] != 1]}" for kind in order
-    )
+    return ", ".join(counted(counts[kind], WORDS.get(kind, "other edit")) for kind in order)
 
 
 def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:
-    """Keeps a new fit from replacing one that has edits.
+    """Keep a new fit from replacing one that has edits.
 
     Arguments:
         run: about to be fitted again.
@@ -69,8 +67,7 @@ def refuse_discarding(run: Run, discard_edits: bool = False) -> bool:
         raise
     if edits and not discard_edits:
         raise HeadlightError(
-            f"{run.path} has edits ({edits}) that a new fit would not have: choose another -o to "
-            "leave the run as it is, or add --discard-edits; the fit and its edits then remain "
-            "in the run and can be restored"
+            f"{run.path} has edits ({edits}) that a new fit would not have: choose another -o, or "
+            "add --discard-edits; the present fit and its edits stay in the run and can be restored"
         )
     return bool(edits)

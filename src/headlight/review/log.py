@@ -1,4 +1,4 @@
-"""``edits.jsonl``: what people changed in a run, one JSON object a line, only appended to."""
+"""``edits.jsonl``: the edits of a run, one JSON object per line, append-only."""
 
 from __future__ import annotations
 
@@ -27,43 +27,43 @@ Edit = dict[str, Any]
 
 
 def rename(cluster: int, name: str) -> Edit:
-    """Gives a cluster a name of 1 to 200 letters."""
+    """Name a cluster, with 1 to 200 letters."""
     return {"edit": "rename", "cluster": cluster, "name": name}
 
 
 def merge(clusters: Sequence[int], into: int) -> Edit:
-    """Puts the images of all ``clusters`` into one of them, ``into``; the others cease to be."""
+    """Merge all ``clusters`` into one of them, ``into``."""
     return {"edit": "merge", "clusters": [int(c) for c in clusters], "into": int(into)}
 
 
 def split(cluster: int, to: Mapping[int, np.ndarray], new: Mapping[int, str]) -> Edit:
-    """Takes new clusters out of one.
+    """Split new clusters off a cluster.
 
     Arguments:
-        cluster: it keeps the rows not named.
-        to: new cluster → its rows, integers (m,): results, so that replay needs no computation.
+        cluster: the cluster; it keeps all other rows.
+        to: new cluster → its rows, integers (m,). Replaying the log needs no computation.
         new: names of the new clusters.
     """
     return {"edit": "split", "cluster": int(cluster), **_targets(to, new)}
 
 
 def move(to: Mapping[int, np.ndarray], new: Mapping[int, str] | None = None) -> Edit:
-    """Puts rows where a person wants them: cluster → rows; ``new`` names clusters made for it."""
+    """Move rows by hand: cluster → rows; ``new`` names the new clusters."""
     return {"edit": "move", **_targets(to, new or {})}
 
 
 def assign(to: Mapping[int, np.ndarray]) -> Edit:
-    """Puts rows where a refit wants them: as `move`, but no person looked at each image."""
+    """Move rows as proposed by a refit: like `move`, but no person looked at each image."""
     return {"edit": "assign", **_targets(to, {})}
 
 
 def mark_outliers(rows: np.ndarray, value: bool) -> Edit:
-    """Marks rows as not belonging to any cluster, or takes the mark away."""
+    """Mark rows as outliers, which belong to no cluster, or remove the mark."""
     return {"edit": "outlier", "rows": pack_rows(rows), "value": value}
 
 
 def mark_done(cluster: int, value: bool) -> Edit:
-    """Marks a cluster as reviewed, or takes the mark away."""
+    """Mark a cluster as reviewed, or remove the mark."""
     return {"edit": "done", "cluster": int(cluster), "value": value}
 
 
@@ -91,14 +91,14 @@ def pack_rows(rows: Iterable[int] | np.ndarray) -> str:
 
 
 def unpack_rows(text: str, n: int) -> np.ndarray:
-    """The rows that `pack_rows` wrote: int64 (m,), sorted.
+    """The rows written by `pack_rows`: int64 (m,), sorted.
 
     Arguments:
         text: ranges.
-        n: rows there are.
+        n: number of rows in the run.
 
     Raises:
-        ValueError: it is no list of ranges, or names a row that isn't there.
+        ValueError: it is not a list of ranges, or names a row that doesn't exist.
     """
     if not text:
         return np.empty(0, np.int64)
@@ -114,16 +114,16 @@ def unpack_rows(text: str, n: int) -> np.ndarray:
 
 
 class EditLog:
-    """The file of one run, read as far as it goes and appended to under a lock.
+    """The log of one run; appending takes a lock.
 
-    A line counts from its line end on: what a crash left without one was never acknowledged, and
-    the next append takes its place. Several processes may append; each then reads the others'
-    lines first. A hidden file beside it tells how long the file was after the last append, and its
-    checksum: lines lost or changed since are noticed.
+    A line counts once its line end is written: an incomplete line after a crash was never
+    acknowledged, and the next append overwrites it. Several processes may append; each reads the
+    others' lines first. A hidden file holds the length and checksum of the log after the last
+    append, so that lines lost or changed since are noticed.
 
     Arguments:
         folder: of the run.
-        fit: id of the fit whose edits are wanted; rows of another fit mean other things.
+        fit: id of the fit whose edits to read; in other fits row numbers mean other images.
     """
 
     def __init__(self, folder: Path, fit: str) -> None:
@@ -135,10 +135,10 @@ class EditLog:
         self.lines = 0
 
     def read(self) -> Iterator[tuple[int, Edit]]:
-        """Number and content of each line of this fit added since the last reading.
+        """Number and content of each line of this fit added since the last read.
 
         Raises:
-            HeadlightError: a line is damaged, or the file got shorter.
+            HeadlightError: a line is damaged, or the file has become shorter.
         """
         length, crc = self._acknowledged()  # first: what is appended meanwhile only adds
         try:
@@ -149,7 +149,7 @@ class EditLog:
                 data = file.read()
         except FileNotFoundError:
             if self._read_to:
-                raise HeadlightError(f"{self.path} has gone while in use: open it again") from None
+                raise HeadlightError(f"{self.path} was deleted in use: open it again") from None
             data = b""
         except OSError as error:
             raise HeadlightError(f"{self.path} can't be read: {reason(error)}") from error
@@ -184,10 +184,10 @@ class EditLog:
             raise HeadlightError(f"{file} is damaged: delete it to go on") from error
 
     def append(self, edit: Edit) -> None:
-        """Writes one edit; when this returns, it is on the disk. Only inside `locked`.
+        """Write one edit; when this returns, it is on disk. Call it inside `locked` only.
 
         Raises:
-            HeadlightError: the disk refused it; the file is as it was.
+            HeadlightError: it can't be written; the file is unchanged.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"fit": self.fit, "at": now, **edit}, ensure_ascii=False) + "\n"
@@ -209,8 +209,8 @@ class EditLog:
                 _sync_folder(self.path.parent)
         except OSError as error:
             raise HeadlightError(
-                f"the edit was not saved, {self.path} can't be written: {reason(error)}; "
-                "mend that and do it again, all earlier edits are safe"
+                f"the edit was not saved because {self.path} can't be written: {reason(error)}; "
+                "fix that and try again (all earlier edits are safe)"
             ) from error
         self._advance(data)
         with suppress(OSError), atomic(self.path.parent / CHECK) as temporary:
@@ -219,10 +219,11 @@ class EditLog:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from appending meanwhile.
+        """Keep other processes from appending meanwhile.
 
         Raises:
-            HeadlightError: one holds the lock for long, or the folder can't be written.
+            HeadlightError: another process holds the lock for too long, or the folder can't be
+                written.
         """
         from filelock import FileLock, Timeout
 
@@ -235,7 +236,8 @@ class EditLog:
             ) from None
         except OSError as error:
             raise HeadlightError(
-                f"the edit was not saved, {self.path.parent} can't be written: {reason(error)}"
+                f"the edit was not saved because {self.path.parent} can't be written: "
+                f"{reason(error)}"
             ) from error
         try:
             yield

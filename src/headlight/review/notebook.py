@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.evaluation import SCORES
 from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
@@ -57,7 +58,7 @@ def _contents(run: Run) -> Iterable[str]:
     source, fit = run.info.source, run.info.fit
     title = PurePath(source.uri).name or source.uri
     parts = [f'<div style="font-size:1.2em"><b>{escape(title)}</b></div>']
-    figures = [f"{source.images:,} images", f"encoder {escape(run.info.encoder.name)}"]
+    figures = [counted(source.images, "image"), f"encoder {escape(run.info.encoder.name)}"]
     if not fit:
         figures.append(f"no clusters yet: <code>headlight fit {escape(str(run.path))}</code>")
         return [*parts, f"<div>{' · '.join(figures)}</div>"]
@@ -65,11 +66,12 @@ def _contents(run: Run) -> Iterable[str]:
     rows = [row for row in reviewed.clusters().to_pylist() if row["size"]]
     rows.sort(key=lambda row: (-row["size"], row["cluster"]))
     scores = known_scores(reviewed)
-    figures.insert(1, f"{len(rows):,} clusters")
+    figures.insert(1, counted(len(rows), "cluster"))
     figures.append(f"mean confidence {fit.mean_confidence:.2f}")
     figures += [f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores]
     if reviewed.n_edits:
-        figures.append(f"{reviewed.n_edits:,} edits, {len(reviewed.done):,} clusters done")
+        done = counted(len(reviewed.done), "cluster")
+        figures.append(f"{counted(reviewed.n_edits, 'edit')}, {done} done")
     parts.append(f"<div>{' · '.join(figures)}</div>")
     shown = rows[:LISTED]
     strips = [
@@ -80,14 +82,14 @@ def _contents(run: Run) -> Iterable[str]:
     parts += cards[:OPEN]
     if len(rows) > OPEN:
         more = f"<p>The {LISTED} largest are shown.</p>" if len(rows) > LISTED else ""
-        parts.append(f"<details><summary>{len(rows) - OPEN:,} more clusters</summary>")
+        parts.append(f"<details><summary>{counted(len(rows) - OPEN, 'more cluster')}</summary>")
         parts.append(f"{''.join(cards[OPEN:])}{more}</details>")
     return parts
 
 
 def _card(row: dict[str, Any], strip: list[str], pictures: dict[str, str]) -> str:
     name = row["name"] if len(row["name"]) <= LONGEST else row["name"][: LONGEST - 1] + "…"
-    said = [f"{row['size']:,} images"]
+    said = [counted(row["size"], "image")]
     if row["mean_confidence"] is not None:
         said.append(f"confidence {row['mean_confidence']:.2f}")
     if row.get("quality") is not None:

@@ -1,4 +1,4 @@
-"""A run as people have corrected it: the fit's clusters with all edits replayed over them."""
+"""A reviewed run: the clusters of the fit with all edits applied."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
-from headlight.review.changes import Change, State, free_name, plan
+from headlight.review.changes import Change, ReviewState, free_name, plan
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
 from headlight.runs.features import plain_features
 from headlight.runs.run import Run, load_run
@@ -18,7 +19,7 @@ _KEPT = frozenset(("cluster", "name", "size", "mean_confidence", "prototypes", "
 
 
 class Review:
-    """What the clusters of a run are now, and how to change them.
+    """The clusters of a run with all edits applied, and the methods to edit them.
 
     Arguments:
         run: fitted.
@@ -27,7 +28,7 @@ class Review:
         labels: int32 (n,), the cluster of each row of ``run.assignments``.
         outlier: bool (n,), rows a person marked as not belonging.
         by_hand: bool (n,), rows a person moved to where they are.
-        names: cluster → name, of the clusters there are.
+        names: cluster → name, of the existing clusters.
         done: clusters marked as reviewed.
 
     Use `review`.
@@ -38,7 +39,7 @@ class Review:
         fitted, clusters = run.assignments, run.clusters
         labels = fitted["cluster"].to_numpy().astype(np.int32)
         numbers = clusters["cluster"].to_pylist()
-        self._state = State(
+        self._state = ReviewState(
             labels=labels.copy(),
             outlier=np.zeros(len(labels), bool),
             by_hand=np.zeros(len(labels), bool),
@@ -79,47 +80,47 @@ class Review:
 
     @property
     def n_edits(self) -> int:
-        """Edits in force: made and not taken back."""
+        """Number of edits in force: made and not undone."""
         return len(self._applied)
 
     @property
     def version(self) -> int:
-        """Lines of the file so far: every edit raises it, undo and redo too."""
+        """Number of lines in the log: every edit, undo and redo increases it."""
         return self._log.lines
 
     @property
     def undoable(self) -> Edit | None:
-        """The edit that `undo` would take back."""
+        """The edit that `undo` would revert."""
         return self._applied[-1][0] if self._applied else None
 
     @property
     def redoable(self) -> Edit | None:
-        """The edit that `redo` would bring back."""
+        """The edit that `redo` would apply again."""
         return self._undone[-1][0] if self._undone else None
 
     @property
     def note(self) -> str:
-        """One sentence about edits of other fits, which are kept but not applied; or empty."""
+        """A sentence about edits of other fits, which are stored but not applied; or empty."""
         if not (others := self._log.of_other_fits):
             return ""
-        what = "edit was" if others == 1 else "edits were"
+        stay = "it stays" if others == 1 else "they stay"
         return (
-            f"{others:,} {what} made to an earlier fit of this run and can't be applied to this "
-            f"one; they stay in {self._log.path}."
+            f"{counted(others, 'edit')} of an earlier fit of this run can't be applied to this "
+            f"one; {stay} in {self._log.path}."
         )
 
     def new_cluster(self, count: int = 1) -> dict[int, str]:
-        """Numbers and names for clusters to be made, which nothing has yet."""
+        """Unused numbers and names for new clusters."""
         found: dict[int, str] = {}
         for cluster in range(self._state.next_cluster, self._state.next_cluster + count):
             found[cluster] = free_name([*self.names.values(), *found.values()], cluster)
         return found
 
     def refresh(self) -> bool:
-        """Applies what other processes have appended; tells whether there was anything.
+        """Apply edits appended by other processes; returns whether there were any.
 
         Raises:
-            HeadlightError: a line of the file is damaged, or makes no sense after the others.
+            HeadlightError: a line of the log is damaged, or can't be applied after the others.
         """
         new = False
         for line, edit in self._log.read():
@@ -135,18 +136,18 @@ class Review:
         return new
 
     def edit(self, edit: Edit) -> None:
-        """Makes one edit: it is on the disk before it shows.
+        """Make an edit; it is on disk when this returns.
 
         Arguments:
             edit: made by a function of `headlight.review.log`.
 
         Raises:
-            HeadlightError: it can't be done, or not be written; nothing has changed then.
+            HeadlightError: the edit is impossible or can't be written; nothing was changed.
         """
         with self._log.locked():
             if load_run(self.run.path).fit.id != self._log.fit:
                 raise HeadlightError(
-                    f"{self.run.path} has been fitted again, so its clusters are others now: "
+                    f"{self.run.path} has been fitted again, so its clusters have changed: "
                     "open it again"
                 )
             self.refresh()
@@ -155,17 +156,17 @@ class Review:
             self._do(edit, change)
 
     def undo(self) -> None:
-        """Takes back the last edit in force; without limit. See `edit`."""
+        """Undo the last edit in force, without limit. See `edit`."""
         self.edit(UNDO)
 
     def redo(self) -> None:
-        """Brings back the last edit taken back. See `edit`."""
+        """Redo the last undone edit. See `edit`."""
         self.edit(REDO)
 
     def assignments(self) -> pa.Table:
         """``run.assignments`` with ``cluster`` as it is now, and a column ``outlier``, bool.
 
-        Confidence, second and margin are still what the head said of its own clusters.
+        Confidence, second and margin are still those of the head's own clusters.
         """
         table = self.run.assignments
         place = table.schema.get_field_index("cluster")
@@ -173,11 +174,11 @@ class Review:
         return table.append_column("outlier", pa.array(self.outlier))
 
     def clusters(self) -> pa.Table:
-        """As ``run.clusters``, of the clusters there are now, and a column ``done``, bool.
+        """Like ``run.clusters``, for the existing clusters, with a column ``done``, bool.
 
-        Size, mean confidence, prototypes (never a marked outlier) and nearest are those of the
-        images now in a cluster; what the fit measured besides is null where these have changed.
-        Prototypes of a run without features are the images the head was surest of.
+        Size, mean confidence, prototypes (never a marked outlier) and nearest are computed for the
+        images now in a cluster; the other measures are null if these have changed. In a run without
+        features, prototypes are the images with the highest confidence.
 
         Raises:
             HeadlightError: a file of the run is damaged.
@@ -260,7 +261,7 @@ class Review:
 
 
 def review(run: Run) -> Review:
-    """The clusters of ``run`` as people have corrected them.
+    """Open the review of ``run``: its clusters with all edits applied.
 
     Arguments:
         run: fitted.

@@ -1,4 +1,4 @@
-"""Run folders: made, fitted, read, and used to predict."""
+"""Run folders: creating, fitting, reading them, and predicting with them."""
 
 from headlight.runs.embedding import embed_run
 from headlight.runs.fits import restore_fit

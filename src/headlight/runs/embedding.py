@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.encoders import load_fusion
 from headlight.engines import engine_name, engines_like, make_engines
 from headlight.errors import HeadlightError
@@ -44,23 +45,24 @@ def embed_run(
     precision: str = "auto",
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
-    """Computes the features of ``source`` in the run folder ``path``, or resumes.
+    """Compute the features of ``source`` in the run folder ``path``, or resume.
 
     Arguments:
         source: the images.
-        path: the run folder; made if it isn't there.
+        path: the run folder; created if needed.
         encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
-        views: augmented views an image, beside the plain one; 0 or more. A file has its own.
-        view_images: how many images get augmented views, a random sample; None: all.
+        views: augmented views per image, besides the plain one; 0 or more. A file of features has
+            its own.
+        view_images: number of images with augmented views, a random sample; None: all.
         device, precision: see `headlight.engines.make_engine`; a run that is resumed keeps its
             arithmetic unless another is given.
         progress: called with the number of images done and their total.
 
     Returns:
-        The run, and what was done.
+        The run, and a report of what was done.
 
     Raises:
-        HeadlightError: no image is usable, or the folder holds something else.
+        HeadlightError: no image is usable, or the folder is not a run with these settings.
     """
     if views < 0:
         raise HeadlightError(f"--views {views}: give 0 or more augmented views")
@@ -68,7 +70,7 @@ def embed_run(
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
     refuse_foreign(path)
     if source.count == 0:
-        others = f" among its {source.others:,} files" if source.others else ""
+        others = f" among its {counted(source.others, 'file')}" if source.others else ""
         raise HeadlightError(f"no images in {source.uri}{others}")
     wanted, work = (
         _importing(source, encoder)
@@ -178,7 +180,7 @@ def _importing(source: ImageSource, encoder: str) -> tuple[StoreSettings, Work]:
 
 
 def refuse_foreign(path: Path) -> None:
-    """A folder that is neither new, nor empty, nor a run is somebody's: hands off.
+    """A folder that is neither new, nor empty, nor a run may be the user's data: refuse it.
 
     Raises:
         HeadlightError: ``path`` is such a folder, or a file.
@@ -203,7 +205,7 @@ def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
         moved = store.settings.source != wanted.source
         raise HeadlightError(
             f"{path} already holds features with {'; '.join(differences)}: choose another -o, "
-            "or give the settings of before"
+            "or use the earlier settings"
             + (f"; if the images were moved, put a link to them at {store.settings.source}" * moved)
         )
     return store

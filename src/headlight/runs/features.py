@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Features of the plain views, a few thousand at a time, as they lie on disk.
+    """Features of the plain views, in batches of a few thousand rows, in the order on disk.
 
     Arguments:
         run: fitted.
 
     Returns:
         Iterator of rows of ``run.assignments``, int64 (m,), and their features, float16 (m, dim).
-        Every row comes once; images embedded since the fit are left out.
+        Every row comes exactly once; images embedded after the fit are left out.
 
     Raises:
-        HeadlightError: the features are gone or damaged, or lack images of the assignments.
+        HeadlightError: the features are missing or damaged, or images of the assignments have none.
     """
     store = run.features
     paths = run.assignments["path"].combine_chunks()
@@ -40,7 +40,7 @@ def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield places[there].astype(np.int64), vectors[there]
     if found != len(paths):
         raise HeadlightError(
-            f"{store.path} has features of {found:,} of the {len(paths):,} images clustered: "
+            f"{store.path} has features of only {found:,} of the {len(paths):,} clustered images: "
             "fit the run again"
         )
 

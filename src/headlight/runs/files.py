@@ -1,4 +1,4 @@
-"""Writing the files of a run: each appears whole or not at all."""
+"""Writing the files of a run: each appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ os.umask(UMASK)
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside ``path``; on success the file there takes ``path``'s place.
+    """Give a temporary name beside ``path``; on success that file replaces ``path``.
 
     The data reach the disk before the name does, so a crash leaves the old file or the new one.
 
@@ -52,13 +52,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Writes a Parquet file, atomically."""
+    """Write a Parquet file, atomically."""
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_table(path: Path, columns: Mapping[str, pa.DataType] | None = None) -> pa.Table:
-    """Reads a Parquet file of a run.
+    """Read a Parquet file of a run.
 
     Arguments:
         path: the file.
@@ -92,7 +92,8 @@ FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what makes a spreadsheet compute a ce
 
 
 def without_formulas(table: pa.Table) -> pa.Table:
-    """The table for CSV: text that a spreadsheet would compute gets an apostrophe in front."""
+    """The table for CSV: text that a spreadsheet would run as a formula is prefixed with an
+    apostrophe."""
     for i, column in enumerate(table.schema):
         if pa.types.is_string(column.type):
             risky = pc.match_substring_regex(table[i], FORMULA)

@@ -1,4 +1,4 @@
-"""The fits of a run, each in a folder of its own, so that an earlier one can be restored."""
+"""The fits of a run, each in its own folder, so that earlier ones can be restored."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def save_fit(
     clusters: pa.Table,
     discard_edits: bool,
 ) -> None:
-    """Saves a fit and makes it the current one. Only inside `headlight.runs.run.locked`.
+    """Save a fit and make it the current one. Call it inside `headlight.runs.run.locked` only.
 
     Arguments:
-        run: as it is in the folder.
-        info: the new content of ``run.json``, but for the fit.
-        fit: of `FitInfo` all that is known before the files are written.
+        run: the run, as it is on disk.
+        info: the new content of ``run.json``, without the fit.
+        fit: the fields of `FitInfo` that are known before the files are written.
         scp: the fitted estimator.
         assignments: see `headlight.runs.tables.assignments_table`.
         clusters: see `headlight.runs.tables.clusters_table`.
-        discard_edits: the id must differ from that of an equal fit, whose edits it would get.
+        discard_edits: make the id differ from that of an equal fit, whose edits would apply
+            otherwise.
     """
     (run.path / FITS).mkdir(exist_ok=True)
     _delete_leftovers(run.path)
@@ -71,14 +72,14 @@ def save_fit(
 
 
 def publish(folder: Path, fit: str) -> None:
-    """Copies the files of the current fit to the top of the run, for its user."""
+    """Copy the files of the current fit to the top of the run folder."""
     for name in FIT_FILES:
         with atomic(folder / name) as temporary:
             shutil.copyfile(folder / FITS / fit / name, temporary)
 
 
 def restore_fit(run: Run, fit: str) -> Run:
-    """Makes an earlier fit the current one again; its edits apply again.
+    """Make an earlier fit the current one again; its edits apply again.
 
     Arguments:
         run: with more than one fit.
@@ -88,7 +89,7 @@ def restore_fit(run: Run, fit: str) -> Run:
         The run, opened again.
 
     Raises:
-        HeadlightError: there is no such fit, or it is damaged; nothing has changed then.
+        HeadlightError: there is no such fit, or it is damaged; nothing was changed.
     """
     fits = run.path / FITS
     known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
@@ -99,7 +100,7 @@ def restore_fit(run: Run, fit: str) -> Run:
         file = fits / fit / RECORD
         record = read_record(file, FitInfo, "fit the run again")
         if record.id != fit:
-            raise HeadlightError(f"{file} is of another fit: fit the run again")
+            raise HeadlightError(f"{file} is from another fit: fit the run again")
         info = load_run(run.path).info.model_copy(update={"fit": record})
         restored = Run(run.path, info)
         for name in FIT_FILES:  # before anything changes
@@ -119,7 +120,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _place(folder: Path, temporary: Path, record: FitInfo) -> None:
-    """Gives a complete fit, ``temporary``, the folder of its id."""
+    """Move a complete fit, ``temporary``, to the folder of its id."""
     place = folder / FITS / record.id
     write_record(temporary / RECORD, record)
     temporary.chmod(0o777 & ~UMASK)

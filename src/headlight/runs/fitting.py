@@ -1,4 +1,4 @@
-"""From features to clusters: trains the head of a run and saves what it says."""
+"""From features to clusters: trains the head of a run and saves the result."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from headlight.counts import counted
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Stages
@@ -21,19 +22,19 @@ Clusters = int | Literal["auto"]
 
 
 def check_clusters(n_clusters: Clusters, images: int | None = None) -> None:
-    """Refuses a number of clusters that can't be, before any work is done; ``auto`` needs 2 images.
+    """Refuse an impossible number of clusters before any work is done; ``auto`` needs 2 images.
 
     Raises:
         HeadlightError: fewer than 2, or more than there are images.
     """
-    if n_clusters == "auto":
-        n_clusters = 2
-    if n_clusters < 2:
+    least = 2 if n_clusters == "auto" else n_clusters
+    if least < 2:
         raise HeadlightError(f"-k {n_clusters}: give 2 clusters or more")
-    if images is not None and images < n_clusters:
-        raise HeadlightError(
-            f"{images} images can't make {n_clusters} clusters: give a smaller -k or more images"
-        )
+    if images is not None and images < least:
+        there = counted(images, "image")
+        if least == 2:
+            raise HeadlightError(f"{there}: clustering needs at least 2; add images to the source")
+        raise HeadlightError(f"{there} for {n_clusters} clusters: give a smaller -k or more images")
 
 
 def fit_run(
@@ -46,22 +47,22 @@ def fit_run(
     discard_edits: bool = False,
     stages: Stages | None = None,
 ) -> Run:
-    """Trains a head on the features of ``run`` and makes the result the current fit.
+    """Train a head on the features of ``run`` and make the result the current fit.
 
     Arguments:
-        run: holds the features.
-        n_clusters: K, at least 2, or ``auto``: as many as the features show.
+        run: a run with features.
+        n_clusters: K, at least 2, or ``auto``, to estimate it from the features.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
-        seed: of everything random in training.
+        seed: of all randomness in training.
         device: where to train.
-        discard_edits: never continue the edits of an equal fit.
-        stages: called with ``fit`` and ``map``; returns what each reports progress to.
+        discard_edits: don't apply the edits of an equal fit.
+        stages: called with ``fit`` and ``map``; returns the progress callback of each.
 
     Returns:
         The run, opened again.
 
     Raises:
-        HeadlightError: the features can't be clustered so.
+        HeadlightError: the features can't be clustered with these settings.
     """
     from headlight.clustering import SCP
 
@@ -132,7 +133,7 @@ def fit_run(
 
 
 def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
-    """Keeps `cluster` from replacing a clustering made with other settings.
+    """Keep `cluster` from replacing clusters made with other settings.
 
     Raises:
         HeadlightError: the run has one; the message gives the command that replaces it.
@@ -147,6 +148,6 @@ def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> 
     other = [f"{name} {had}, not {new}" for name, (had, new) in wanted.items() if had != new]
     if other:
         raise HeadlightError(
-            f"{run.path} already holds clusters with {'; '.join(other)}: "
-            f"`headlight fit {run.path} -k {n_clusters}` replaces them, or choose another -o"
+            f"{run.path} already holds clusters with {'; '.join(other)}: `headlight fit {run.path} "
+            f"-k {n_clusters} --recipe {recipe} --seed {seed}` replaces them, or choose another -o"
         )

@@ -111,13 +111,13 @@ R = TypeVar("R", bound=Record)
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Writes a record with its checksum, atomically."""
+    """Write a record with its checksum, atomically."""
     data = record.model_dump(mode="json", exclude_none=True)
     write_json(path, data | {CHECKSUM: _checksum(_canonical(data))})
 
 
 def read_record(path: Path, kind: type[R], remedy: str) -> R:
-    """The record that `write_record` wrote; one without a checksum is taken as it is.
+    """Read what `write_record` wrote; a file without a checksum is taken as it is.
 
     Arguments:
         path: the file.

@@ -1,4 +1,4 @@
-"""Where each image lies on the map: UMAP of the features, or a plane where it isn't installed."""
+"""The position of each image on the map: by UMAP, or on a plane if UMAP isn't installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEED = 0
 
 
 def map_points(features: np.ndarray, projection: Projection) -> np.ndarray:
-    """What the map is made of: the directions in which views and neighbours agree.
+    """The input of the map: the features in the directions in which views and neighbours agree.
 
     Arguments:
         features: (n, dim) of any float kind, of the plain views; read in chunks.
@@ -44,19 +44,19 @@ def map_points(features: np.ndarray, projection: Projection) -> np.ndarray:
 
 
 def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A map on which images lie near their neighbours.
+    """A map on which images are near their neighbours.
 
     UMAP (`umap-learn`, extra ``explore``) of a fair sample of at most 15,000 rows, started from the
     plane that spreads the clusters most; every other row goes to the weighted mean of its nearest
-    sampled rows. The same input gives the same bits. Without umap-learn, and of fewer than 100
-    rows, that plane itself.
+    sampled rows. The same input gives bit-identical maps. Without umap-learn, or with fewer than
+    100 rows, the map is that plane.
 
     Arguments:
         points: float32 (n, d), rows of length 1, of `map_points`.
         labels: (n,) integers from 0, the cluster of each row.
 
     Returns:
-        float32 (n, 2), finite. Units mean nothing; the larger extent lies between −1 and 1.
+        float32 (n, 2), finite, without units; the larger extent is from −1 to 1.
     """
     plane = _scaled(centre_plane(points, labels))
     if len(points) < LEAST:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def save_model(path: Path, scp: SCP, rows: bytes = b"") -> str:
-    """Writes everything needed to predict, atomically.
+    """Write everything needed to predict, atomically.
 
     Arguments:
         path: the file.
         scp: fitted.
-        rows: tells fits apart whose models are equal, but not their images.
+        rows: distinguishes fits with equal models but different images.
 
     Returns:
-        The fit's id: a hash of what was written, so that equal fits have equal ids.
+        The fit's id: a hash of what was written, so that equal fits have the same id.
     """
     from safetensors.numpy import save_file
 

@@ -1,4 +1,4 @@
-"""New images into the clusters of a run."""
+"""Assigns new images to the clusters of a run."""
 
 from __future__ import annotations
 
@@ -48,24 +48,25 @@ def predict_run(
     *,
     encoder: str | None = None,
 ) -> tuple[int, int]:
-    """Assigns the images of ``source`` to the clusters of ``run``; memory is bounded by the batch.
+    """Assign the images of ``source`` to the clusters of ``run``, in batches of bounded memory.
 
     Arguments:
         run: fitted.
         source: the new images.
-        out: file to write, ``.parquet``, or ``.csv``, in which text that a spreadsheet would run
-            as a formula gets an apostrophe in front; replaced only when complete. Columns path,
-            cluster, confidence, second, margin, error; an image that can't be used has only its
+        out: file to write, ``.parquet`` or ``.csv`` (in which text that a spreadsheet would run as
+            a formula is prefixed with an apostrophe); replaced only when complete. Columns path,
+            cluster, confidence, second, margin, error; images that can't be used have only their
             path and the error.
         device: where the encoder runs.
-        progress: told the number of images done and their total.
-        encoder: the run's own; required only if it is ``torch:``, which imports code.
+        progress: called with the number of images done and their total.
+        encoder: name of the run's encoder; required only if it is ``torch:``, which imports code.
 
     Returns:
-        Images assigned, and images that could not be used.
+        The number of images assigned, and of images that could not be used.
 
     Raises:
-        HeadlightError: nothing to predict, other weights than the run's, or a wrong file name.
+        HeadlightError: there are no images, the weights are not those of the run, or the file name
+            is wrong.
     """
     if out.suffix not in (".parquet", ".csv"):
         raise HeadlightError(f"-o {out}: the name must end in .parquet or .csv")
@@ -76,7 +77,7 @@ def predict_run(
     model = run.model
     if run.info.encoder.name.startswith(IMPORTED):
         raise HeadlightError(
-            f"the features of {run.path} were made elsewhere, so new images can't be embedded "
+            f"the features of {run.path} were precomputed, so new images can't be embedded "
             f"here: use load_run({str(run.path)!r}).model.predict(features) in Python"
         )
     refuse_code(run, encoder)
@@ -89,9 +90,9 @@ def predict_run(
     engines = engines_like(encoders, run.info.encoder.engine, device)
     if (name := engine_name(engines)) != run.info.encoder.engine:
         warnings.warn(
-            f"predicting with {name}, while the run's features are by "
-            f"{run.info.encoder.engine}: rounding differs, and images between two clusters "
-            "may get the other one",
+            f"the features of the run were computed by {run.info.encoder.engine}, those of "
+            f"the new images by {name}: rounding differs, so images between two clusters may be "
+            "assigned to the other one",
             stacklevel=2,
         )
     stream = encode(source, source, encoders, engines, lambda _: 0)
@@ -109,10 +110,10 @@ def predict_run(
 
 
 def refuse_code(run: Run, encoder: str | None = None) -> None:
-    """Keeps a run folder, perhaps a stranger's, from having code imported.
+    """Keep a run folder from someone else from importing code.
 
     Raises:
-        HeadlightError: its encoder imports code, and the user has not named the same ``encoder``.
+        HeadlightError: the run's encoder imports code, and ``encoder`` does not name it.
     """
     own = run.info.encoder.name
     if encoder != own and any(part.strip().startswith("torch:") for part in part_names(own)):

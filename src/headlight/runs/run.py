@@ -1,4 +1,4 @@
-"""The run folder: what a clustering leaves behind, all in open formats."""
+"""The run folder: all results of a clustering, in open formats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.runs.files import FITS, digest, read_table
 from headlight.runs.info import FitInfo, RunInfo, read_record
@@ -25,11 +26,11 @@ FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
 class Run:
-    """One clustering and its folder, opened for reading.
+    """A run folder, opened for reading.
 
     Arguments:
         path: the folder.
-        info: what ``run.json`` says.
+        info: the contents of ``run.json``.
 
     Use `load_run`.
     """
@@ -40,8 +41,9 @@ class Run:
 
     def __repr__(self) -> str:
         fit = self.info.fit
-        what = f"{fit.n_clusters} clusters as fitted" if fit else "not fitted"
-        return f"Run({str(self.path)!r}, {self.info.source.images} images, {what})"
+        what = f"{counted(fit.n_clusters, 'cluster')} as fitted" if fit else "not fitted"
+        images = counted(self.info.source.images, "image")
+        return f"Run({str(self.path)!r}, {images}, {what})"
 
     as_html: ClassVar[Callable[[Run], str] | None] = None
     """How a notebook shows a run; `headlight.review` sets it, as imports go down only."""
@@ -64,12 +66,12 @@ class Run:
 
     @cached_property
     def assignments(self) -> pa.Table:
-        """One row an image; columns as in `headlight.runs.tables.assignments_table`."""
+        """One row per image; columns as in `headlight.runs.tables.assignments_table`."""
         return read_table(self.file("assignments.parquet"))
 
     @cached_property
     def clusters(self) -> pa.Table:
-        """One row a cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
+        """One row per cluster: cluster, name, size, mean_confidence, prototypes, nearest."""
         return read_table(self.file("clusters.parquet"))
 
     @cached_property
@@ -88,7 +90,7 @@ class Run:
 
     @cached_property
     def source(self) -> ImageSource:
-        """The images that were clustered, where they were."""
+        """The source of the images."""
         from headlight.images import open_source
 
         try:
@@ -140,7 +142,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         path: the folder, as given to ``-o``.
 
     Raises:
-        HeadlightError: there is none, it is no run, it is damaged, or a newer headlight wrote it.
+        HeadlightError: there is no such folder, or it is not a run, damaged, or of a newer format.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -154,10 +156,10 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing to the run at the same time.
+    """Keep other processes from writing to the run at the same time.
 
     Raises:
-        HeadlightError: one does already.
+        HeadlightError: another process is writing to it.
     """
     from filelock import FileLock, Timeout
 

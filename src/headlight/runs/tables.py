@@ -1,4 +1,4 @@
-"""The tables a fit leaves behind: one row an image, one row a cluster."""
+"""The tables of a fit: one row per image, one row per cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUALITIES = ("quality", "cohesion", "separation", "stability")
 
 
 def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    """What a row of probabilities says of one image.
+    """Cluster, confidence, second choice and margin from probabilities.
 
     Arguments:
         probabilities: (n, clusters) float32.
@@ -48,7 +48,7 @@ def assignments_table(
     duplicates: np.ndarray,
     xy: np.ndarray,
 ) -> pa.Table:
-    """``assignments.parquet``: DESIGN of the run folder, one row an image.
+    """``assignments.parquet``: one row per image.
 
     Arguments:
         paths: (n,) strings.
@@ -77,7 +77,7 @@ def assignments_table(
 def clusters_table(
     assignments: pa.Table, features: np.ndarray, quality: ClusterQuality
 ) -> pa.Table:
-    """``clusters.parquet``: one row a cluster.
+    """``clusters.parquet``: one row per cluster.
 
     Arguments:
         assignments: of `assignments_table`, rows as in ``features``.

@@ -1,4 +1,4 @@
-"""The data sets that image clustering is judged on, read as they are published."""
+"""The data sets on which image clustering is evaluated, read as published."""
 
 from headlight.benchmark.datasets.base import Dataset, Splits
 from headlight.benchmark.datasets.registry import DATASETS, find_dataset, open_dataset

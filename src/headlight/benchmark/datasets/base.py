@@ -1,4 +1,4 @@
-"""What a benchmark data set is: images to fit on, images to report on, true labels of both."""
+"""A benchmark data set: images to fit on, images to evaluate on, and their true labels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Splits(NamedTuple):
     """Images of a data set; `ImageSource.labels` of both gives the true labels.
 
     Arguments:
-        fit: what is clustered.
-        test: what the scores are of; None: the images of `fit`.
+        fit: the images to cluster.
+        test: the images to evaluate on; None: the images of `fit`.
     """
 
     fit: ImageSource
@@ -26,13 +26,13 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A benchmark, opened.
+    """An opened benchmark data set.
 
     Arguments:
-        name: as the command takes it.
-        title: as papers write it.
+        name: on the command line.
+        title: in papers.
         n_clusters: K, the true number of classes.
-        official: how many images the whole data set has to fit on, and to report on.
+        official: number of images of the whole data set to fit on, and to evaluate on.
         splits: the images.
     """
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headlight.benchmark.datasets.base import Splits, require_labels
-from headlight.benchmark.datasets.members import Member, Records, read_members
+from headlight.benchmark.datasets.members import Member, RecordLayout, read_members
 from headlight.benchmark.datasets.parquet import parquet_splits
 from headlight.benchmark.datasets.pixels import Block, PixelSource
 from headlight.errors import HeadlightError
@@ -16,14 +16,14 @@ PIXELS = 3 * SIDE * SIDE
 
 
 @dataclass(frozen=True)
-class Binary:
+class BinaryVersion:
     """The binary version of one of the two: records of label bytes, then pixels plane by plane.
 
     Arguments:
-        archive: as published.
+        archive: its published name.
         folder: in it.
         train: files to fit on, and how many images each has.
-        test: file to report on, and how many images it has.
+        test: file to evaluate on, and how many images it has.
         label_bytes: before the pixels of each image.
         pickles: names of the version for Python, as archive and as folder.
     """
@@ -37,8 +37,8 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Which labels count.
+class LabelColumn:
+    """Which of the labels to use.
 
     Arguments:
         title: of the data set they make.
@@ -53,7 +53,7 @@ class Labels:
     names: tuple[str, ...]
 
 
-TEN = Binary(
+TEN = BinaryVersion(
     "cifar-10-binary.tar.gz",
     "cifar-10-batches-bin",
     {f"data_batch_{i}.bin": 10_000 for i in range(1, 6)},
@@ -61,7 +61,7 @@ TEN = Binary(
     1,
     ("cifar-10-python.tar.gz", "cifar-10-batches-py"),
 )
-HUNDRED = Binary(
+HUNDRED = BinaryVersion(
     "cifar-100-binary.tar.gz",
     "cifar-100-binary",
     {"train.bin": 50_000},
@@ -69,13 +69,13 @@ HUNDRED = Binary(
     2,  # the superclass, then the class
     ("cifar-100-python.tar.gz", "cifar-100-python"),
 )
-CIFAR10 = Labels("CIFAR-10", 0, 10, ("label",))
-CIFAR20 = Labels("CIFAR-20", 0, 20, ("coarse_label",))
-CIFAR100 = Labels("CIFAR-100", 1, 100, ("fine_label", "label"))
+CIFAR10 = LabelColumn("CIFAR-10", 0, 10, ("label",))
+CIFAR20 = LabelColumn("CIFAR-20", 0, 20, ("coarse_label",))
+CIFAR100 = LabelColumn("CIFAR-100", 1, 100, ("fine_label", "label"))
 
 
-def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
-    """Train images to fit on, test images to report on: the customary splits.
+def open_cifar(data: Path, version: BinaryVersion, labels: LabelColumn) -> Splits:
+    """Train images to fit on, test images to evaluate on: the standard splits.
 
     Arguments:
         data: folder with the archive, with what it holds, or with Parquet files; or the archive.
@@ -87,7 +87,7 @@ def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
     """
     sizes = (version.train | version.test).items()
     record = version.label_bytes + PIXELS
-    files = {name: Records(record, images) for name, images in sizes}
+    files = {name: RecordLayout(record, images) for name, images in sizes}
     members = read_members(data, version.archive, version.folder, files)
     if members is not None:
         uri = f"{data.resolve()}#{version.folder}"
@@ -99,8 +99,8 @@ def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
     for pickled in (data if data.name in version.pickles else data / p for p in version.pickles):
         if pickled.exists():
             raise HeadlightError(
-                f"{pickled} is the version for Python, made of pickles, which could run any code "
-                f"and are not opened: put the binary version, {version.archive}, in its place"
+                f"{pickled} is the Python version, whose pickles could run any code and are never "
+                f"opened: use the binary version, {version.archive}"
             )
     names = ", ".join((*version.train, *version.test))
     raise HeadlightError(
@@ -110,7 +110,7 @@ def open_cifar(data: Path, version: Binary, labels: Labels) -> Splits:
     )
 
 
-def _block(member: Member, version: Binary, labels: Labels) -> Block:
+def _block(member: Member, version: BinaryVersion, labels: LabelColumn) -> Block:
     values = member.records[:, labels.column]
     require_labels(values, 0, labels.n_classes, labels.title, member.where)
     planes = member.records[:, version.label_bytes :].reshape(-1, 3, SIDE, SIDE)

@@ -98,9 +98,9 @@ class ClassFolders(ImageSource):
 
 
 def open_imagenet(data: Path, subset: Subset) -> Splits:
-    """The train images of the classes, both to fit on and to report on.
+    """The train images of the classes, both to fit and to evaluate on.
 
-    That is the custom in the literature on clustering: ImageNet's validation images are not used.
+    This is standard in the literature on clustering: ImageNet's validation images are not used.
 
     Arguments:
         data: ``data/train``, ``data`` or ``data/ILSVRC/Data/CLS-LOC/train`` has a folder of

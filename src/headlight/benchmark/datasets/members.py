@@ -18,8 +18,8 @@ from headlight.errors import HeadlightError
 MOST_UNPACKED = 4 * 2**30
 
 
-class Records(NamedTuple):
-    """How a file is made up.
+class RecordLayout(NamedTuple):
+    """The layout of a file: records of equal size.
 
     Arguments:
         size: bytes of one record.
@@ -48,7 +48,7 @@ class Member:
 
 
 def read_members(
-    data: Path, archive: str, folder: str, files: Mapping[str, Records]
+    data: Path, archive: str, folder: str, files: Mapping[str, RecordLayout]
 ) -> dict[str, Member] | None:
     """Files of an archive; nothing is unpacked to disk.
 
@@ -82,7 +82,7 @@ def read_members(
     return None
 
 
-def _unpacked(file: Path, records: Records) -> Member:
+def _unpacked(file: Path, records: RecordLayout) -> Member:
     info = file.stat()
     if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
         raise HeadlightError(f"{file} is not a regular file")
@@ -91,7 +91,7 @@ def _unpacked(file: Path, records: Records) -> Member:
         return _member(file.name, stream.read(info.st_size), info.st_mtime_ns, str(file), records)
 
 
-def _packed(archive: Path, folder: str, files: Mapping[str, Records]) -> dict[str, Member]:
+def _packed(archive: Path, folder: str, files: Mapping[str, RecordLayout]) -> dict[str, Member]:
     wanted = {f"{folder}/{name}": name for name in files}
     found: dict[str, Member] = {}
     total = 0
@@ -103,7 +103,7 @@ def _packed(archive: Path, folder: str, files: Mapping[str, Records]) -> dict[st
                 if total > MOST_UNPACKED:
                     raise HeadlightError(
                         f"{archive} holds more than {MOST_UNPACKED / 2**30:.0f} GiB: "
-                        "it is not the archive as published"
+                        "it is not the published archive"
                     )
                 name = wanted.get(info.name.removeprefix("./"))
                 if name is None or name in found or not info.isreg():
@@ -125,11 +125,11 @@ def _packed(archive: Path, folder: str, files: Mapping[str, Records]) -> dict[st
         ) from error
     for member, name in wanted.items():
         if name not in found:
-            raise HeadlightError(f"{archive} has no file {member} in it: download it again")
+            raise HeadlightError(f"{archive} lacks the file {member}: download it again")
     return found
 
 
-def _require_size(where: str, size: int, records: Records) -> None:
+def _require_size(where: str, size: int, records: RecordLayout) -> None:
     if size == 0 or size % records.size:
         raise HeadlightError(
             f"{where} has {size:,} bytes, not a whole number of records of {records.size:,}: "
@@ -137,12 +137,12 @@ def _require_size(where: str, size: int, records: Records) -> None:
         )
     if size > records.size * records.most:
         raise HeadlightError(
-            f"{where} has {size:,} bytes, more than the {records.size * records.most:,} it has "
-            "as published: it is another file"
+            f"{where} has {size:,} bytes, more than the published {records.size * records.most:,}: "
+            "it is another file"
         )
 
 
-def _member(name: str, content: bytes, mtime_ns: int, where: str, records: Records) -> Member:
+def _member(name: str, content: bytes, mtime_ns: int, where: str, records: RecordLayout) -> Member:
     _require_size(where, len(content), records)
     values = np.frombuffer(content, np.uint8).reshape(-1, records.size)
     return Member(name, values, mtime_ns, where)

@@ -144,5 +144,5 @@ def read_labels(file: Path, columns: Sequence[str]) -> np.ndarray:
         raise HeadlightError(f"{file} is not a readable Parquet file: {why}") from error
     if not pa.types.is_integer(values.type) or values.null_count:
         what = f"{values.null_count} empty rows" if values.null_count else str(values.type)
-        raise HeadlightError(f"{file}: column {column} must hold integers, and has {what}")
+        raise HeadlightError(f"{file}: column {column} must hold integers, but has {what}")
     return values.to_numpy().astype(np.int64)

@@ -1,4 +1,4 @@
-"""The names of the data sets, and how each is opened."""
+"""The registry of data sets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from headlight.errors import HeadlightError
 
 
 @dataclass(frozen=True)
-class Known:
-    """A data set that can be opened.
+class DatasetEntry:
+    """A data set of the registry.
 
     Arguments:
-        title: as papers write it.
+        title: in papers.
         n_clusters: K, the true number of classes.
-        official: how many images there are to fit on, and to report on.
-        open: finds the images in a folder.
+        official: number of images to fit on, and to evaluate on.
+        open: opens the images in a folder.
     """
 
     title: str
@@ -29,33 +29,33 @@ class Known:
     open: Callable[[Path], Splits]
 
 
-DATASETS: dict[str, Known] = {
-    "cifar10": Known(
+DATASETS: dict[str, DatasetEntry] = {
+    "cifar10": DatasetEntry(
         "CIFAR-10",
         10,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.TEN, cifar.CIFAR10),
     ),
-    "cifar20": Known(
+    "cifar20": DatasetEntry(
         "CIFAR-20",
         20,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR20),
     ),
-    "cifar100": Known(
+    "cifar100": DatasetEntry(
         "CIFAR-100",
         100,
         (50_000, 10_000),
         lambda data: cifar.open_cifar(data, cifar.HUNDRED, cifar.CIFAR100),
     ),
-    "stl10": Known("STL-10", 10, (5_000, 8_000), open_stl10),
-    "imagenet10": Known(
+    "stl10": DatasetEntry("STL-10", 10, (5_000, 8_000), open_stl10),
+    "imagenet10": DatasetEntry(
         "ImageNet-10",
         10,
         (13_000, 13_000),
         lambda data: imagenet.open_imagenet(data, imagenet.TEN),
     ),
-    "imagenet-dogs": Known(
+    "imagenet-dogs": DatasetEntry(
         "ImageNet-Dogs",
         15,
         (19_500, 19_500),
@@ -64,11 +64,11 @@ DATASETS: dict[str, Known] = {
 }
 
 
-def find_dataset(name: str) -> Known:
+def find_dataset(name: str) -> DatasetEntry:
     """The data set called ``name``.
 
     Raises:
-        HeadlightError: there is none; the message lists them.
+        HeadlightError: there is no such data set; the message lists them.
     """
     if name not in DATASETS:
         raise HeadlightError(f"unknown data set {name!r}: give one of {', '.join(DATASETS)}")
@@ -83,8 +83,8 @@ def open_dataset(name: str, data: Path) -> Dataset:
         data: the folder that holds it, as published.
 
     Raises:
-        HeadlightError: no such data set, or its files are missing or damaged; the message says
-            which go where.
+        HeadlightError: there is no such data set, or its files are missing or damaged; the message
+            says which files go where.
     """
     known = find_dataset(name)
     splits = known.open(data)

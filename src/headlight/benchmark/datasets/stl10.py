@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from headlight.benchmark.datasets.base import Splits, require_labels
-from headlight.benchmark.datasets.members import Member, Records, read_members
+from headlight.benchmark.datasets.members import Member, RecordLayout, read_members
 from headlight.benchmark.datasets.parquet import parquet_splits
 from headlight.benchmark.datasets.pixels import Block, PixelSource
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 
 TITLE = "STL-10"
@@ -19,7 +20,7 @@ IMAGES = {"train": 5_000, "test": 8_000}
 
 
 def open_stl10(data: Path) -> Splits:
-    """The 5,000 train images to fit on, the 8,000 test images to report on.
+    """The 5,000 train images to fit on, the 8,000 test images to evaluate on.
 
     The 100,000 unlabelled images (``unlabeled_X.bin``) are not used, nor need they be there.
 
@@ -31,8 +32,8 @@ def open_stl10(data: Path) -> Splits:
     """
     files = {}
     for split, images in IMAGES.items():
-        files[f"{split}_X.bin"] = Records(3 * SIDE * SIDE, images)
-        files[f"{split}_y.bin"] = Records(1, images)
+        files[f"{split}_X.bin"] = RecordLayout(3 * SIDE * SIDE, images)
+        files[f"{split}_y.bin"] = RecordLayout(1, images)
     members = read_members(data, ARCHIVE, FOLDER, files)
     if members is not None:
         train, test = (
@@ -55,8 +56,8 @@ def open_stl10(data: Path) -> Splits:
 def _block(images: Member, labels: Member) -> Block:
     if len(images.records) != len(labels.records):
         raise HeadlightError(
-            f"{images.where} has {len(images.records):,} images, but {labels.name} "
-            f"{len(labels.records):,} labels: one of the two is cut short"
+            f"{images.where} has {counted(len(images.records), 'image')}, but {labels.name} "
+            f"{counted(len(labels.records), 'label')}: one of the two is cut short"
         )
     values = labels.records[:, 0]
     require_labels(values, 1, N_CLASSES, TITLE, labels.where)

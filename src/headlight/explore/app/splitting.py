@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 
 LEAST = 60  # images below which a neighbour graph says nothing
@@ -34,7 +35,7 @@ def split_rows(vectors: np.ndarray, parts: int, seed: int = 0) -> np.ndarray:
     if not isinstance(parts, int) or not 2 <= parts <= MOST_PARTS:
         raise HeadlightError(f"choose 2 to {MOST_PARTS} parts")
     if len(vectors) < parts:
-        raise HeadlightError(f"{len(vectors)} images can't make {parts} parts")
+        raise HeadlightError(f"{counted(len(vectors), 'image')} can't make {parts} parts")
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
     labels = _by_graph(rows, parts, seed) if len(rows) >= max(LEAST, 10 * parts) else None
     if labels is None or len(np.unique(labels)) < parts:

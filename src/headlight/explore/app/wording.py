@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from headlight.counts import counted
 from headlight.review.log import Edit
 
 
@@ -29,7 +30,7 @@ def _images(packed: str) -> str:
     for part in packed.split(",") if packed else []:
         first, _, last = part.partition("-")
         count += int(last or first) - int(first) + 1
-    return f"{count:,} image{'' if count == 1 else 's'}"
+    return counted(count, "image")
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One card a cluster: what is typical of it, what is on its edge, what may not belong."""
+"""One card per cluster: what is typical of it, what is on its edge, what may not belong."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from headlight.counts import span
 from headlight.evaluation import SCORES
 from headlight.explore.report.confusion import Truth
 from headlight.explore.report.words import duration, percent
@@ -82,7 +83,7 @@ def settings_of(info: RunInfo, fit: FitInfo) -> list[tuple[str, str]]:
     encoder = info.encoder
     return [
         ("Source", info.source.uri),
-        ("Encoder", f"{encoder.name}, {encoder.dim} features an image"),
+        ("Encoder", f"{encoder.name}, {encoder.dim} features per image"),
         *[("Left out", name) for name in fit.encoders_left_out],
         ("Weights, hash", encoder.weights),
         ("Engine", encoder.engine),
@@ -131,5 +132,4 @@ def _mean_quality(clusters: pa.Table) -> float | None:
 def _number(fit: FitInfo) -> str:
     if not fit.n_clusters_range:
         return str(fit.asked)
-    low, high = fit.n_clusters_range
-    return f"auto: {fit.n_clusters} found, {low} to {high} likely"
+    return f"auto: {fit.n_clusters} found, {span(*fit.n_clusters_range)} likely"

@@ -16,7 +16,7 @@ LEAST = -3.0  # log10 of the density below which clusters count as unrelated
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A dendrogram, root on the left, one row a cluster.
+    """A dendrogram, root on the left, one row per cluster.
 
     Arguments:
         leaves: cluster numbers as fitted, top to bottom.
