@@ -29,7 +29,7 @@ class Stages:
         self._open: Any = None
 
     def __call__(self, stage: str) -> Callable[[int, int], None]:
-        """Ends the current display and begins that of ``stage``."""
+        """End the current display and begin that of ``stage``."""
         self._close()
         self._open = self._terminal.progress(stage, self.UNITS.get(stage, "images"))
         return self._open.__enter__()

@@ -50,7 +50,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-        """Shows (done, total), rate and time left: a bar on a terminal, plain lines elsewhere."""
+        """Show (done, total), rate and time left: a bar on a terminal, plain lines elsewhere."""
         if self.quiet:
             yield lambda done, total: None
         elif self._err.is_terminal:

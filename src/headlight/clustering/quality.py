@@ -39,7 +39,7 @@ def cluster_quality(
     others: np.ndarray,
     n_clusters: int,
 ) -> ClusterQuality:
-    """Measures every cluster.
+    """Measure every cluster.
 
     Arguments:
         labels: int64 (n,), 0 to K − 1.

@@ -307,7 +307,7 @@ class SCP(ClusterMixin, BaseEstimator):
         )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
-        """Divides the head's logits by the temperature at which its mean confidence is target."""
+        """Divide the head's logits by the temperature at which its mean confidence is target."""
         judged = Features(features.rows(rows[sample(len(rows), COOLED)]))
         blocks = head_logits(self.head_, self.projection_, judged)
         logits = torch.cat([logits for _, logits in blocks])

@@ -14,7 +14,7 @@ LEAST = 0.01
 
 @torch.no_grad()
 def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> None:
-    """Splits the loosest clusters in two until every empty one has rows, in place.
+    """Split the loosest clusters in two until every empty one has rows, in place.
 
     A cluster c is split across the boundary g(x) = 0 between the two centres of k-means of its
     rows: logits become w_c·x ± δ g(x), and since their maximum is never below w_c·x, its rows stay

@@ -152,7 +152,7 @@ def sample(n: int, most: int) -> np.ndarray:
 def require_clusterable(
     features: Features, n_clusters: int, *, needs_views: bool, blocks: Sequence[int] | None
 ) -> None:
-    """Refuses what can't be clustered at all.
+    """Refuse what can't be clustered at all.
 
     Arguments:
         features: n rows.

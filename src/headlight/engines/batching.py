@@ -75,5 +75,5 @@ class Batches(Generic[T]):
         return batch
 
     def put_back(self, batch: list[T]) -> None:
-        """Takes back the batch that was given out last."""
+        """Take back the batch that was given out last."""
         self._returned.extendleft(reversed(batch))

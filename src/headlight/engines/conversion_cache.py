@@ -71,7 +71,7 @@ class ModelCache:
         return verdicts if isinstance(verdicts, dict) else {}
 
     def judge(self, asked: str, verdict: dict[str, str]) -> None:
-        """Adds the verdict, if the disk allows; a model that is always wrong need not be kept."""
+        """Add the verdict, if the disk allows; a model that is always wrong need not be kept."""
         with contextlib.suppress(OSError):
             verdicts = self._verdicts() | {asked: verdict}
             if all("fault" in one for one in verdicts.values()):
@@ -82,7 +82,7 @@ class ModelCache:
             temporary.replace(self._verdict)
 
     def save(self, model: ov.Model) -> None:
-        """Writes the model: whole or not at all.
+        """Write the model: whole or not at all.
 
         Raises:
             OSError, RuntimeError: it can't be written.

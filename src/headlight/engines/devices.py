@@ -97,21 +97,21 @@ class _Worker:
         weakref.finalize(self, _end, self.process)
 
     def ready(self, encoder: Encoder) -> dict[str, Any]:
-        """Waits until the process has loaded the encoder; tells its engine's name and batch."""
+        """Wait until the process has loaded the encoder; return its engine's name and batch."""
         answer = json.loads(self._receive(READY))
         if answer["weights_hash"] != encoder.weights_hash:
             raise HeadlightError(f"{encoder.name}: its weights changed on disk while it was loaded")
         return answer
 
     def send(self, images: list[np.ndarray]) -> None:
-        """Gives the process images to encode."""
+        """Give the process images to encode."""
         try:
             send(self._in, IMAGES, *images)
         except OSError:
             raise self._ended() from None
 
     def features(self, dim: int) -> list[np.ndarray]:
-        """Waits for the features of the images sent first, (dim,) float32 each."""
+        """Wait for the features of the images sent first, (dim,) float32 each."""
         return list(np.frombuffer(self._receive(FEATURES), np.float32).reshape(-1, dim))
 
     def _receive(self, wanted: bytes) -> bytes:

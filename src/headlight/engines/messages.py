@@ -12,7 +12,7 @@ _HEAD = struct.Struct("<cq")
 
 
 def send(stream: BinaryIO, kind: bytes, *parts: bytes | np.ndarray) -> None:
-    """Writes one message.
+    """Write one message.
 
     Arguments:
         stream: a pipe.
@@ -34,7 +34,7 @@ def _bytes(array: np.ndarray) -> memoryview:
 
 
 def receive(stream: BinaryIO) -> tuple[bytes, bytes]:
-    """Reads one message.
+    """Read one message.
 
     Returns:
         Its kind and contents; `END` when the other side is gone, even within a message.

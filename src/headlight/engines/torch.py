@@ -158,7 +158,7 @@ class _Slot:
         self._images = 0
 
     def fill(self, batch: list[np.ndarray]) -> None:
-        """Copies images in, and zeros behind them."""
+        """Copy images in, and zeros behind them."""
         pixels = self.pixels.numpy()
         for row, image in enumerate(batch):
             pixels[row] = image
@@ -171,7 +171,7 @@ class _Slot:
             self._done.record(self._stream)
 
     def results(self) -> list[np.ndarray]:
-        """Waits, and gives the features of the images, (dim,) float32 each."""
+        """Wait, and return the features of the images, (dim,) float32 each."""
         if self._done is not None:
             self._done.synchronize()
         return list(self.features[: self._images].numpy().copy())

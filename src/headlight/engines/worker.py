@@ -22,7 +22,7 @@ from headlight.errors import HeadlightError
 
 
 def main() -> None:
-    """Serves until its input ends."""
+    """Serve until its input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this
     # Whatever a library prints must not come between the messages.
     out = os.fdopen(os.dup(1), "wb")

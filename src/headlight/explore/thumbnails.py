@@ -107,7 +107,7 @@ def _smaller(uri: str, side: int, quality: int) -> str:
 
 
 def natural_key(path: str) -> list[tuple[int, str]]:
-    """Sorts ``file#9`` before ``file#10``."""
+    """Sort ``file#9`` before ``file#10``."""
     parts = re.split(r"([0-9]+)", path)
     return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
 

@@ -109,7 +109,7 @@ def _save(model: onnx.ModelProto, file: Path) -> None:
 def _describe(
     model: onnx.ModelProto, run: Run, names: dict[int, str], encoder: Encoder | None
 ) -> None:
-    """Puts into the file itself what its user must know."""
+    """Put into the file itself what its user must know."""
     from onnx import helper
 
     about = {

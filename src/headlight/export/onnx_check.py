@@ -41,7 +41,7 @@ class Agreement:
 
 
 def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Agreement:
-    """Compares a head's predictions for features of the run.
+    """Compare a head's predictions for features of the run.
 
     Raises:
         HeadlightError: they differ, or onnxruntime is missing.
@@ -62,7 +62,7 @@ def check_images(
     encoder: Encoder,
     network: torch.nn.Module,
 ) -> Agreement:
-    """Compares predictions for images of the run, or for noise where these have gone.
+    """Compare predictions for images of the run, or for noise where these have gone.
 
     Arguments:
         model: from pixels.

@@ -114,7 +114,7 @@ def encoder_model(encoder: Encoder, network: torch.nn.Module) -> tuple[onnx.Mode
 
 
 def main(name: str, file: str, reason: str) -> None:
-    """Writes the encoder ``name`` to ``file``; if it can't be done, why to ``reason``."""
+    """Write the encoder ``name`` to ``file``; if it can't be done, why to ``reason``."""
     import torch
 
     encoder = load_encoder(name)

@@ -26,14 +26,14 @@ class GraphBuilder:
         self.constants: list[Any] = []
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Adds an array; returns its name."""
+        """Add an array and return its name."""
         from onnx import numpy_helper
 
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def node(self, kind: str, *inputs: str, out: str, **attributes: Any) -> str:
-        """Adds a node; returns the name of its output."""
+        """Add a node and return the name of its output."""
         from onnx import helper
 
         self.nodes.append(helper.make_node(kind, list(inputs), [out], name=out, **attributes))

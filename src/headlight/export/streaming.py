@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 
 def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
-    """Writes one JSON object, one member per line.
+    """Write one JSON object, one member per line.
 
     Arguments:
         stream: open for writing text.
@@ -29,7 +29,7 @@ def write_object(stream: TextIO, members: Mapping[str, Any]) -> None:
 
 
 def write_array(stream: TextIO, items: Iterable[Any]) -> None:
-    """Writes one JSON array, one item per line."""
+    """Write one JSON array, one item per line."""
     _write_lines(stream, map(dumped, items), "[]")
     stream.write("\n")
 

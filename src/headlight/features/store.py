@@ -137,7 +137,7 @@ class FeatureStore:
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
-        """Opens the store at ``path``.
+        """Open the store at ``path``.
 
         Raises:
             HeadlightError: there is no store, it is damaged, or another version of headlight wrote
@@ -169,7 +169,7 @@ class FeatureStore:
         stamps: Sequence[int],
         features: Sequence[np.ndarray],
     ) -> None:
-        """Adds rows in one commit.
+        """Add rows in one commit.
 
         Arguments:
             ids: signed 64-bit, unique in the store.
@@ -202,7 +202,7 @@ class FeatureStore:
         lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
 
     def delete(self, ids: np.ndarray) -> None:
-        """Removes the rows with these ids."""
+        """Remove the rows with these ids."""
         if not len(ids):
             return
         dataset = lance.dataset(self.path)

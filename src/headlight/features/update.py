@@ -107,7 +107,7 @@ class StoreUpdate:
         return (ref for ref in self._source if not self._has(ref))
 
     def add(self, ref: ImageRef, features: np.ndarray | BadImage) -> None:
-        """Takes an image's features, (1 + views, dim) or (1, dim) of any float, or why it has none.
+        """Take an image's features, (1 + views, dim) or (1, dim) of any float, or why it has none.
 
         Raises:
             HeadlightError: the store holds features of another engine.

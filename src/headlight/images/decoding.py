@@ -75,7 +75,7 @@ _budget = _Budget()
 
 
 def decode(data: bytes, min_side: int, limits: DecodeLimits | None = None) -> Image.Image:
-    """Decodes an image file to upright 8-bit RGB.
+    """Decode an image file to upright 8-bit RGB.
 
     EXIF orientation is applied. Transparency becomes white. Greyscale with more than 8 bits
     (microscopy, X-ray) is stretched from its own darkest to its own brightest value. Animations are

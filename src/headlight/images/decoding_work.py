@@ -50,7 +50,7 @@ def _tile_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _scans(data: bytes) -> int:
-    """Scans of the first image in a JPEG file."""
+    """Scan of the first image in a JPEG file."""
     scans, at = 0, 0
     while found := _MARKER.search(data, at):
         marker, at = found[1][0], found.end()

@@ -58,7 +58,7 @@ class Change:
     done: set[int] = field(default_factory=set)
 
     def apply(self, state: ReviewState, back: bool = False) -> None:
-        """Changes ``state`` in place; ``back`` takes the change back."""
+        """Change ``state`` in place; ``back`` takes the change back."""
         side = 0 if back else 1
         state.labels[self.rows] = self.labels[side]
         state.by_hand[self.rows] = self.by_hand[side]

@@ -46,7 +46,7 @@ def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def features_digest(store: FeatureStore) -> str:
-    """Tells whether features are still those of a fit: SHA-256 of which images, and what made them.
+    """SHA-256 of which images were embedded and by what: a fit of other features is outdated.
 
     Arguments:
         store: the features.

@@ -136,7 +136,7 @@ class Run:
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Opens a run folder.
+    """Open a run folder.
 
     Arguments:
         path: the folder, as given to ``-o``.

@@ -44,7 +44,7 @@ class Dataset:
 
 
 def require_labels(values: np.ndarray, first: int, n_classes: int, title: str, where: str) -> None:
-    """Refuses labels that are not the data set's.
+    """Refuse labels that are not the data set's.
 
     Arguments:
         values: (n,) integers.
@@ -66,7 +66,7 @@ def require_labels(values: np.ndarray, first: int, n_classes: int, title: str, w
 
 
 def require_classes(source: ImageSource, n_classes: int, title: str) -> None:
-    """Refuses a split in which a class has no image: K would not be its number of classes.
+    """Refuse a split in which a class has no image: K would not be its number of classes.
 
     Raises:
         HeadlightError: fewer classes, or more.

@@ -76,7 +76,7 @@ def find_dataset(name: str) -> DatasetEntry:
 
 
 def open_dataset(name: str, data: Path) -> Dataset:
-    """Finds a data set's images and their labels; reads no image.
+    """Find a data set's images and their labels; no image is read.
 
     Arguments:
         name: one of `DATASETS`.

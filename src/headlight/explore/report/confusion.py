@@ -75,7 +75,7 @@ class Truth:
 
 
 def truth_of(review: Review, names: dict[int, str]) -> Truth | None:
-    """Compares the clusters as edited with the labels that `headlight evaluate` left in the run.
+    """Compare the clusters as edited with the labels that `headlight evaluate` left in the run.
 
     Arguments:
         review: of the run.

@@ -90,7 +90,7 @@ class ReportContents:
 
 
 def contents_of(run: Run) -> ReportContents:
-    """Gathers what the report of ``run`` shows, as people have corrected it.
+    """Gather what the report of ``run`` shows, as people have corrected it.
 
     Arguments:
         run: fitted.

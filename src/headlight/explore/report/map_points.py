@@ -37,7 +37,7 @@ class MapPoints:
 
 
 def choose_points(assignments: pa.Table) -> MapPoints:
-    """Chooses the images that are points, and those of them that get a picture.
+    """Choose the images that are points, and those of them that get a picture.
 
     Arguments:
         assignments: of `headlight.review.review.Review.assignments`.

@@ -26,7 +26,7 @@ LABELLED_BARS = 24  # with more clusters than this the bars are too slim for a p
 def write_report(
     run: Run, path: str | os.PathLike[str] | None = None, progress: Progress | None = None
 ) -> Path:
-    """Writes the report of a run: one HTML file, images inside, that opens without a network.
+    """Write the report of a run: one HTML file, images inside, that opens without a network.
 
     Images that have gone or can't be read any more become placeholders that say so.
 

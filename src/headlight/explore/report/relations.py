@@ -65,7 +65,7 @@ def tree_of(run: Run) -> Tree | None:
 
 
 def draw_tree(merges: np.ndarray) -> Tree:
-    """Lays out a hierarchy.
+    """Lay out a hierarchy.
 
     Arguments:
         merges: float64 (K − 1, 4), see `headlight.clustering.hierarchy.merge_hierarchy`.

@@ -49,7 +49,7 @@ class Sheet:
         return [picture is not None for picture in self._pictures]
 
     def put(self, path: str, picture: Image.Image, tiny: bool) -> None:
-        """Fills the cell of ``path`` with a square picture no larger than the cell."""
+        """Fill the cell of ``path`` with a square picture no larger than the cell."""
         self._pictures[self._cell[path]] = picture
         self._tiny += tiny
 
