@@ -164,7 +164,7 @@ def test_stl10_with_other_numbers_of_images_and_labels_is_refused(tmp_path: Path
     tar(tmp_path / "stl10_binary.tar.gz", members | {"stl10_binary/train_y.bin": bytes(10)})
     assert "image 0 has label 0, but STL-10 has labels 1 to 10" in sentence("stl10", tmp_path)
     tar(tmp_path / "stl10_binary.tar.gz", members | {"stl10_binary/test_y.bin": bytes(8001)})
-    assert "more than the 8,000 it has as published" in sentence("stl10", tmp_path)
+    assert "more than the published 8,000" in sentence("stl10", tmp_path)
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -78,7 +78,7 @@ def test_without_k_the_number_of_clusters_is_found(photos: Path, tmp_path: Path)
     again = headlight("cluster", photos, "--views", 1, cwd=tmp_path)
     assert f"(-k auto; {span(low, high)} likely)" in again.stdout
     page = (tmp_path / "photos.headlight" / "report.html").read_text("utf-8")
-    assert f"auto: {fit['n_clusters']} found, {low} to {high} likely" in page
+    assert f"auto: {fit['n_clusters']} found, {span(low, high)} likely" in page
     refused = headlight("cluster", photos, "-k", 3, "--views", 1, cwd=tmp_path, code=1)
     assert "-k auto, not 3" in sentence(refused)
     headlight("cluster", photos, "-k", "many", cwd=tmp_path, code=2)

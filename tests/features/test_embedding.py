@@ -184,7 +184,7 @@ def test_features_of_another_engine_do_not_join(photos: Path, store: FeatureStor
     (photos / "broken.png").write_text("no image")
     assert embed(photos, store, Other()).kept == 36  # nothing to encode: nothing to refuse
     draw("disc", 50).save(photos / "new.png")
-    with pytest.raises(HeadlightError, match="features by mean-colour, and another here"):
+    with pytest.raises(HeadlightError, match="computed by mean-colour; another rounds"):
         embed(photos, store, Other())
     assert embed(photos, store).added == 1
 
