@@ -135,7 +135,8 @@ def test_a_run_without_clusters_and_a_damaged_one_say_so(
     encoder = f"features:{tmp_path / 'made.npy'}"
     run, _ = embed_run(open_source(photos), tmp_path / "run", encoder=encoder)
     assert f"headlight fit {run.path}" in Reader(run._repr_html_()).text
-    load_run(fitted_copy).file("clusters.parquet").unlink()
+    for file in fitted_copy.rglob("clusters.parquet"):
+        file.unlink()
     read = Reader(load_run(fitted_copy)._repr_html_())
     assert f"clusters.parquet is missing: run `headlight fit {fitted_copy}`" in read.text
 

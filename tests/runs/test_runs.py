@@ -179,7 +179,7 @@ def test_a_resumed_run_keeps_its_arithmetic(photos: Path, tmp_path: Path, monkey
     some = tmp_path / "some"
     shutil.copytree(photos / "disc", some / "disc")
     embed_run(open_source(some), tmp_path / "r", views=0, precision="bf16")
-    shutil.copytree(photos / "bars", some / "bars")
+    shutil.copytree(photos / "noise", some / "noise")
     run, report = embed_run(open_source(some), tmp_path / "r", views=0)
     assert report.kept and report.added
     assert run.info.encoder.engine == "openvino-bf16"
@@ -206,7 +206,7 @@ def test_run_with_bad_files_is_explained(fitted_copy: Path, tmp_path: Path) -> N
             load_run(path)
     for file in fitted_copy.rglob("assignments.parquet"):
         file.write_bytes(b"PAR1garbage")
-    with pytest.raises(HeadlightError, match="damaged .*run `headlight fit .*copy.headlight`"):
+    with pytest.raises(HeadlightError, match="damaged: run `headlight fit .*copy.headlight`"):
         load_run(fitted_copy).assignments  # noqa: B018
     rewrite_info(fitted_copy, lambda info: info.update(format=99))
     with pytest.raises(HeadlightError, match="format 99.*update headlight"):
