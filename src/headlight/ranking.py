@@ -89,7 +89,7 @@ def rank_encoders(
     Raises:
         HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be had.
     """
-    from headlight.encoders import load_fusion
+    from headlight.encoders import load_encoders
 
     if len(set(encoders)) < 2:
         raise HeadlightError(
@@ -97,7 +97,7 @@ def rank_encoders(
             "choose two or more (--encoders A,B; `headlight encoders` lists them)"
         )
     for name in encoders:
-        load_fusion(name)  # what can't be had is said before any work is done
+        load_encoders(name)  # what can't be had is said before any work is done
     sample = Sample(open_source(source), images)
     found = [_embedded(sample, name, device, stage(name) if stage else None) for name in encoders]
     common = sorted(set.intersection(*(set(one.paths) for one in found)))

@@ -46,7 +46,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         raise HeadlightError(
-            f"{folder}: no weights in the safetensors format there ({WEIGHTS}); other formats are "
+            f"no weights in the safetensors format ({WEIGHTS}) in {folder}; other formats are "
             "not read: save the model again with save_pretrained(folder, safe_serialization=True)"
         )
     named = read_json(folder / INDEX).get("weight_map")

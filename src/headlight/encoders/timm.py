@@ -14,7 +14,7 @@ from headlight.encoders.base import Encoder
 from headlight.encoders.hub_files import fetch, weight_files
 from headlight.encoders.options import Options
 from headlight.encoders.preprocessing import Preprocessing
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, one_line
 
 _INSTEAD = "timm:local-dir:FOLDER"
 _RESAMPLE = {
@@ -39,12 +39,10 @@ def timm_encoder(rest: str, options: Options) -> Encoder:
     scheme, _, where = rest.partition(":")
     if scheme == "local-dir":
         rest = f"{scheme}:{Path(where).expanduser().resolve()}"
-    asked = f"timm:{rest}{options.suffix}"
-    options.allow(asked, "size")
-    timm = _timm(asked)
-    network = _create(timm, asked, rest, options.size)
-    own = preprocessing_of(timm.data.resolve_model_data_config(network))
-    used = own.at(options.size)
+    options.allow("size")
+    timm = _timm()
+    network = _create(timm, rest, options.size)
+    used, suffix = options.apply(preprocessing_of(timm.data.resolve_model_data_config(network)))
     import torch
 
     from headlight.encoders.network import Pixels, hash_state
@@ -54,10 +52,7 @@ def timm_encoder(rest: str, options: Options) -> Encoder:
         with torch.no_grad():
             dim = network(torch.zeros(1, 3, side, side)).shape[1]
     except Exception as error:
-        raise HeadlightError(
-            f"--encoder {asked}: it can't take images of {side} pixels: {_line(error)}"
-        ) from error
-    suffix = "" if side == own.input_size else f"@{side}"
+        raise HeadlightError(f"it can't take images of {side} pixels: {one_line(error)}") from error
     return Encoder(
         name=f"timm:{rest}{suffix}",
         dim=dim,
@@ -86,19 +81,19 @@ def preprocessing_of(config: dict[str, Any]) -> Preprocessing:
     )
 
 
-def _timm(asked: str) -> Any:
+def _timm() -> Any:
     try:
         timm = import_module("timm")
         import_module("timm.data")
     except Exception as error:  # torchvision, which it imports, may not fit the torch that is here
         raise HeadlightError(
-            f"--encoder {asked} needs timm, and importing it fails ({_line(error)}): "
+            f"it needs timm, and importing it fails ({one_line(error)}): "
             "pip install 'headlight-images[timm]', with a build of torchvision that fits your torch"
         ) from error
     return timm
 
 
-def _weights(timm: Any, asked: str, rest: str) -> tuple[str, dict[str, Any]]:
+def _weights(timm: Any, rest: str) -> tuple[str, dict[str, Any]]:
     """What to call the model, and where its weights lie, after they are on this disk.
 
     timm is not left to fetch them: without a network it tries for a minute, and then it takes
@@ -113,24 +108,22 @@ def _weights(timm: Any, asked: str, rest: str) -> tuple[str, dict[str, Any]]:
     try:
         known = timm.get_pretrained_cfg(rest)
     except RuntimeError as error:  # no such weights of a model that it has
-        raise HeadlightError(f"--encoder {asked}: {_line(error)}") from None
+        raise HeadlightError(f"{one_line(error)}") from None
     if known is None:
         near = difflib.get_close_matches(rest, timm.list_models(), n=3) or ["resnet50"]
         raise HeadlightError(
-            f"--encoder {asked}: timm {timm.__version__} has no such model; nearest: "
-            f"{', '.join(near)}"
+            f"timm {timm.__version__} has no such model; nearest: {', '.join(near)}"
         )
     if not known.hf_hub_id:
         raise HeadlightError(
-            f"--encoder {asked}: timm has no weights of it in the safetensors format, and others "
-            "are not read"
+            "timm has no weights of it in the safetensors format, and others are not read"
         )
     file = weight_files(fetch(known.hf_hub_id, _INSTEAD))[0]
     return rest, {"pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
 
 
-def _create(timm: Any, asked: str, rest: str, size: int | None) -> Any:
-    name, weights = _weights(timm, asked, rest)
+def _create(timm: Any, rest: str, size: int | None) -> Any:
+    name, weights = _weights(timm, rest)
     try:
         with contextlib.suppress(TypeError):
             # Transformers must be told the size; networks of convolutions know no such argument.
@@ -139,9 +132,5 @@ def _create(timm: Any, asked: str, rest: str, size: int | None) -> Any:
             return network.eval().requires_grad_(False)
         network = timm.create_model(name, pretrained=True, num_classes=0, **weights)
     except Exception as error:
-        raise HeadlightError(f"--encoder {asked}: timm can't make it: {_line(error)}") from error
+        raise HeadlightError(f"timm can't make it: {one_line(error)}") from error
     return network.eval().requires_grad_(False)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

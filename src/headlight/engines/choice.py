@@ -6,15 +6,15 @@ import warnings
 from importlib.util import find_spec
 
 from headlight.devices import resolve_devices
-from headlight.encoders import Encoder, Fusion
+from headlight.encoders import Encoder, Encoders
 from headlight.engines.base import Engine, Unsupported
 from headlight.engines.probe import PRECISIONS
 from headlight.errors import HeadlightError
 
 
-def make_engines(fusion: Fusion, device: str = "auto", precision: str = "auto") -> list[Engine]:
+def make_engines(encoders: Encoders, device: str = "auto", precision: str = "auto") -> list[Engine]:
     """An engine for each part; see `make_engine`."""
-    return [make_engine(part, device, precision) for part in fusion.parts]
+    return [make_engine(part, device, precision) for part in encoders.parts]
 
 
 def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto") -> Engine:

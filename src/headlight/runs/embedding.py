@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headlight.encoders import load_fusion
+from headlight.encoders import load_encoders
 from headlight.engines import engine_name, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import (
@@ -133,7 +133,7 @@ def _encoding(
     device: str,
     precision: str,
 ) -> tuple[StoreSettings, Work]:
-    encoders = load_fusion(encoder)
+    encoders = load_encoders(encoder)
     engines = make_engines(encoders, device, precision)
     settings = StoreSettings(
         source=source.uri,
