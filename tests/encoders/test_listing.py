@@ -105,7 +105,8 @@ def test_the_table_fits_100_columns_and_says_how_else_to_name_one(tmp_path: Path
 
 
 def test_the_table_tells_sizes_and_commands(tmp_path: Path) -> None:
-    lines = {line.split()[0]: line.split() for line in printed(tmp_path).splitlines() if line.strip()}
+    rows = [line.split() for line in printed(tmp_path).splitlines()]
+    lines = {row[0]: row for row in reversed(rows) if row}
     assert lines["lite0"][1:] == ["1280", "224", "3.4", "M", "ready"]
     assert lines["dinov2-small"][5:] == ["88", "MB"]
     assert lines["siglip2-base"][5:] == ["1.5", "GB"]
