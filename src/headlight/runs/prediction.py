@@ -93,11 +93,11 @@ def predict_run(
         engines = make_engines(encoders, device, one)
     except HeadlightError:
         engines = make_engines(encoders, device)
-    if (name := engine_name(engines)) != run.info["encoder"]["engine"]:
+    before = run.info["encoder"]["engine"]
+    if (now := engine_name(engines)) != before:
         warnings.warn(
-            f"predicting with {name}, while the run's features are by "
-            f"{run.info['encoder']['engine']}: rounding differs, and images between two clusters "
-            "may get the other one",
+            f"the run's features were made with {before}, and this machine predicts with {now}: "
+            "rounding differs, so an image between two clusters may get the other one",
             stacklevel=2,
         )
     stream = encode(source, source, encoders, engines, lambda _: 0)
