@@ -9,9 +9,6 @@ of its own that only loads the features and fits.
 
 from __future__ import annotations
 
-# SCP sets how idle OpenMP threads wait, if it comes before PyTorch and FAISS: both fits share it.
-from headlight.clustering import SCP  # isort: skip
-
 import argparse
 import subprocess
 import sys
@@ -24,6 +21,7 @@ import faiss
 import numpy as np
 
 from benchmarks.machine import machine
+from headlight.clustering import SCP
 from headlight.clustering.projection import project
 from headlight.clustering.validation import Features
 

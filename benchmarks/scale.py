@@ -10,9 +10,6 @@ alone (RssAnon, sampled). Pages of the memory map don't count: the system takes 
 
 from __future__ import annotations
 
-# SCP sets how idle OpenMP threads wait, if it comes before PyTorch and FAISS.
-from headlight.clustering import SCP  # isort: skip
-
 import argparse
 import json
 import subprocess
@@ -28,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.machine import machine
+from headlight.clustering import SCP
 from headlight.evaluation import score
 from headlight.runs.files import atomic, write_table
 

@@ -9,9 +9,6 @@ rank correlation. Writes Markdown.
 
 from __future__ import annotations
 
-# SCP sets how idle OpenMP threads wait, if it comes before PyTorch and FAISS.
-from headlight.clustering import SCP  # isort: skip
-
 import argparse
 import time
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
+from headlight.clustering import SCP
 from headlight.clustering.neighbours import nearest_neighbours
 from headlight.clustering.peers import Clustering, judge_by_peers
 from headlight.clustering.projection import project

@@ -8,9 +8,6 @@ draws its own part, so that the spread holds the luck of the draw. Writes Markdo
 
 from __future__ import annotations
 
-# SCP sets how idle OpenMP threads wait, if it comes before PyTorch and FAISS.
-from headlight.clustering import SCP  # isort: skip
-
 import argparse
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
+from headlight.clustering import SCP
 from headlight.clustering.recipes import RECIPES
 from headlight.evaluation import metrics
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,20 @@ def test_everything_promised_is_there() -> None:
         assert getattr(headlight, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'SPC'"):
         headlight.SPC  # noqa: B018
+
+
+def test_importing_it_changes_nothing_of_the_process() -> None:
+    code = (
+        "import os; before = dict(os.environ);"
+        "import headlight; print(before == dict(os.environ));"
+        "[getattr(headlight, name) for name in headlight.__all__];"
+        "print('OMP_WAIT_POLICY' in os.environ)"  # others add variables of their own
+    )
+    environment = {key: os.environ[key] for key in os.environ if key != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\nFalse\n"
 
 
 def test_features_and_head_in_four_lines(photos: Path) -> None:

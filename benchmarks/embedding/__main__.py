@@ -9,9 +9,6 @@ section in ``benchmarks/results/embedding.md``.
 
 from __future__ import annotations
 
-# It sets how idle OpenMP threads wait, if it comes before PyTorch.
-import headlight  # noqa: F401  # isort: skip
-
 import argparse
 import os
 import tempfile

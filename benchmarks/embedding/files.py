@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.embedding.sample import Sample, embed, noise
 from benchmarks.embedding.turns import Entry, run, table
-from headlight.encoders import Fusion, load_encoder
+from headlight.encoders import Encoders, load_encoder
 from headlight.engines import make_engine
 from headlight.images import ImageRef, open_source
 
@@ -55,7 +55,7 @@ def measure(folder: Path, images: int, rounds: int, encoder_name: str = "lite0")
     headlight = Entry(
         "headlight, files → feature store",
         len(source.refs),
-        lambda: embed(source, Fusion((encoder,)), [engine]),
+        lambda: embed(source, Encoders((encoder,)), [engine]),
     )
     entries = [
         Entry(

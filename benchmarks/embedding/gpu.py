@@ -72,10 +72,7 @@ def measure(
         save(Path(checkpoint), shape)
         encoder = load_encoder(f"hf:{checkpoint}")
         plain = TorchEngine(encoder, one)
-        compiled = TorchEngine(encoder, one, plain.batch_size, compiled=True)
-        engines: dict[str, Engine] = {
-            f"{engine.name}, {one}": engine for engine in (plain, compiled)
-        }
+        engines: dict[str, Engine] = {f"{plain.name}, {one}": plain}
         if device == "cuda" and torch.cuda.device_count() > 1:
             engines[f"torch-bf16, {torch.cuda.device_count()} GPUs"] = make_engine(encoder, "cuda")
         pixels = noise(images, encoder.input_size)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.embedding.sample import Sample, embed
-from headlight.encoders import Fusion, load_encoder
+from headlight.encoders import Encoders, load_encoder
 from headlight.engines import make_engine
 from headlight.images import open_source
 
@@ -37,7 +37,7 @@ def child(file: Path, images: int) -> None:
     source = Sample(open_source(file), images, spread=False)
     list(engine.encode([]))
     before, begin = resident("VmRSS"), time.perf_counter()
-    embed(source, Fusion((encoder,)), [engine], VIEWS)
+    embed(source, Encoders((encoder,)), [engine], VIEWS)
     row = {
         "images": len(source.refs),
         "before": before,

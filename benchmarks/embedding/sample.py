@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headlight.encoders import Fusion
+from headlight.encoders import Encoders
 from headlight.engines import Engine, engine_name
 from headlight.features import FeatureStore, StoreSettings, embed_source
 from headlight.images import ImageRef, ImageSource
@@ -39,7 +39,7 @@ class Sample(ImageSource):
 
 def embed(
     source: Sample,
-    fusion: Fusion,
+    encoders: Encoders,
     engines: Sequence[Engine],
     views: int = 0,
     view_images: int | None = None,
@@ -48,23 +48,23 @@ def embed(
 
     Arguments:
         source: the images; all must be usable.
-        fusion: the encoders.
+        encoders: the encoders.
         engines: one each.
         views: augmented views, beside the plain one.
         view_images: how many images get them; None: all.
     """
     settings = StoreSettings(
         source=source.uri,
-        encoder=fusion.name,
-        weights=fusion.weights_hash,
-        dim=fusion.dim,
+        encoder=encoders.name,
+        weights=encoders.weights_hash,
+        dim=encoders.dim,
         views=views,
         engine=engine_name(engines),
         view_images=view_images,
     )
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.create(Path(folder) / "features.lance", settings)
-        report = embed_source(source, store, fusion, engines)
+        report = embed_source(source, store, encoders, engines)
         assert report.added == len(source.refs), report.quarantine[:3]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.embedding.sample import Sample, embed
 from benchmarks.embedding.turns import Entry, ratios, run, spread
-from headlight.encoders import Fusion, load_encoder
+from headlight.encoders import Encoders, load_encoder
 from headlight.engines import make_engine
 from headlight.images import open_source
 
@@ -32,12 +32,12 @@ def measure(folder: Path, images: int, rounds: int, encoder_name: str = "lite0")
     source = Sample(open_source(folder), images)
     encoder = load_encoder(encoder_name)
     engine = make_engine(encoder, "cpu")
-    fusion = Fusion((encoder,))
+    encoders = Encoders((encoder,))
 
     def entry(name: str, views: int, share: float) -> Entry:
         n = len(source.refs)
         most = None if share == 1 else round(share * n)
-        return Entry(name, n, lambda: embed(source, fusion, [engine], views, most))
+        return Entry(name, n, lambda: embed(source, encoders, [engine], views, most))
 
     entries = [entry(name, *asked) for name, asked in ASKED.items()]
     run(entries, rounds)

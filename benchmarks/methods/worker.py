@@ -5,9 +5,6 @@ The last line it prints is its result, as JSON.
 
 from __future__ import annotations
 
-# SCP sets how idle OpenMP threads wait, if it comes before PyTorch and FAISS: all share it.
-from headlight.clustering import SCP  # isort: skip  # noqa: F401
-
 import json
 import sys
 import time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,6 @@ if TYPE_CHECKING:
     from headlight.explore import write_report
     from headlight.pipeline import cluster, embed
     from headlight.runs import Run, load_run
-
-# Read once, when PyTorch first loads OpenMP: idle threads shall sleep, not spin. Training is
-# thousands of short parallel loops; on two cores with other work to do, spinning threads waited for
-# one another's turn: 750 ms a step instead of 39. A value the user has set stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 __all__ = ["SCP", "HeadlightError", "Run", "cluster", "embed", "load_run", "write_report"]

@@ -18,6 +18,11 @@ def first_line(error: BaseException) -> str:
     return (text if text.isprintable() and text else type(error).__name__)[:200]
 
 
+def one_line(error: BaseException) -> str:
+    """All that an error says, where its first line says little: ``Error(s) in loading …:``."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def reason(error: OSError) -> str:
     """The operating system's reason in lower case: ``permission denied``."""
     return (error.strerror or first_line(error)).lower()

@@ -92,7 +92,7 @@ def rank_encoders(
         HeadlightError: fewer than two encoders, too few usable images, or an encoder can't be
             loaded.
     """
-    from headlight.encoders import load_fusion
+    from headlight.encoders import load_encoders
 
     if len(set(encoders)) < 2:
         raise HeadlightError(
@@ -100,7 +100,7 @@ def rank_encoders(
             "choose more (--encoders A,B; `headlight encoders` lists them)"
         )
     for name in encoders:
-        load_fusion(name)  # fails before any work is done
+        load_encoders(name)  # fails before any work is done
     sample = Sample(open_source(source), images)
     found = [
         _embed_sample(sample, name, device, stage(name) if stage else None) for name in encoders

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,27 @@ def test_predictions_are_shown_whether_or_not_they_are_written(
         "images": 12,
         "unusable": 1,
     }
+
+
+def test_another_engine_than_the_runs_is_said_in_one_sentence(
+    fitted_copy: Path, photos: Path
+) -> None:
+    file = fitted_copy / "run.json"
+    info = json.loads(file.read_text())
+    info["encoder"]["engine"] = "other-f8"
+    file.write_text(json.dumps(info))
+    command = [sys.executable, "-m", "headlight", "predict", str(fitted_copy), str(photos)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("predict: ")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("headlight: the run's features were made with other-f8, and this")
+
+
+def test_warnings_of_others_keep_their_place_in_the_source() -> None:
+    code = (
+        "import warnings; from headlight.cli import main; import headlight.cli.commands as c;"
+        "c.app = lambda **_: warnings.warn_explicit('odd', UserWarning, '/elsewhere/x.py', 7);"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "/elsewhere/x.py:7: UserWarning: odd\n"

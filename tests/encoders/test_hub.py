@@ -462,7 +462,7 @@ def test_damaged_checkpoints_get_one_sentence(copy, tmp_path: Path) -> None:
 
     bare = tmp_path / "bare"
     bare.mkdir()
-    with pytest.raises(HeadlightError, match=r"no config.json there"):
+    with pytest.raises(HeadlightError, match=r"no config.json in "):
         load_encoder(f"hf:{bare}")
 
     (bare / "config.json").write_text("{")

@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from platformdirs import user_cache_path
 
-from headlight.encoders.hub_files import cached
+from headlight.encoders.hub_files import cached, hash_files
 from tests.encoders.checkpoints import networks, save, scatter
 
 pytest.importorskip("transformers", reason="transformers (pip install 'headlight-images[hub]')")
@@ -74,7 +75,12 @@ class Hub:
         if rest[:1] == ["tree"]:
             return as_json(
                 [
-                    {"type": "file", "path": n, "size": len(c), "oid": sha256(c).hexdigest()[:40]}
+                    {
+                        "type": "file",
+                        "path": n,
+                        "size": len(c),
+                        "oid": sha256(c).hexdigest()[:40],
+                    }
                     for n, c in files.items()
                 ]
             )
@@ -232,3 +238,29 @@ def test_gated_and_unknown_repositories(hub, checkpoint, tmp_path: Path) -> None
     assert "its licence must be accepted on the hub" in line
     line = load("hf:no/such", tmp_path, address)[0]
     assert "the hub has no such repository, or it is private" in line
+
+
+def test_large_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"1" * 1000)
+    first = hash_files([file])
+    file.write_bytes(b"2" * 1000)  # at once: its times may be the same
+    assert hash_files([file]) != first
+    os.utime(file, (0, 0))
+    second = hash_files([file])
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", lambda *_: pytest.fail("was read again"))
+        assert hash_files([file]) == second
+    file.write_bytes(b"3" * 1000)
+    os.utime(file, (0, 0))  # as it was, for all that size and date tell
+    assert hash_files([file]) not in (first, second)
+
+
+def test_a_damaged_note_of_a_hash_is_not_believed(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"1" * 1000)
+    os.utime(file, (0, 0))
+    expected = hash_files([file])
+    for note in (user_cache_path("headlight") / "hashes").iterdir():
+        note.write_text("12")
+    assert hash_files([file]) == expected

@@ -3,9 +3,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from headlight.encoders import load_encoder
 from headlight.encoders.timm import preprocessing_of
@@ -77,7 +78,7 @@ def saved(timm, tmp_path: Path):
     [("resnet18", "", 224), ("resnet18", "@96", 96), ("vit_tiny_patch16_224", "@96", 96)],
 )
 def test_features_are_those_before_the_classifier(
-    saved, name: str, options: str, size: int
+    timm, saved, name: str, options: str, size: int
 ) -> None:
     network, folder = saved(name)
     encoder = load_encoder(f"timm:local-dir:{folder}{options}")
@@ -88,11 +89,46 @@ def test_features_are_those_before_the_classifier(
     assert ours.shape == (2, encoder.dim)
     assert relative(run_openvino(encoder, pixels), ours) < 1e-3
     if not options:
-        used = encoder.build()
-        images = (torch.tensor(pixels).permute(0, 3, 1, 2) - used.mean) / used.std
+        colours = timm.data.resolve_model_data_config(network)
+        images = (pixels / 255 - np.array(colours["mean"])) / np.array(colours["std"])
+        images = torch.tensor(images.transpose(0, 3, 1, 2), dtype=torch.float32)
         with torch.no_grad():
             theirs = network.forward_head(network.forward_features(images), pre_logits=True)
         assert relative(ours, theirs.numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "vit_base_patch32_clip_224"])
+def test_networks_see_images_as_timms_transform_shows_them(timm, saved, name: str) -> None:
+    """To a level and a half on average: we crop and resize in one step, they in two."""
+    from sklearn.datasets import load_sample_image
+
+    network, folder = saved(name)
+    encoder = load_encoder(f"timm:local-dir:{folder}")
+    image = Image.fromarray(load_sample_image("flower.jpg")).filter(ImageFilter.GaussianBlur(4))
+    config = timm.data.resolve_model_data_config(network)
+    seen = []
+    ours = encoder.build()
+    ours.network.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    with torch.no_grad():
+        ours(torch.tensor(np.asarray(encoder.plain_view(image)))[None])
+    theirs = timm.data.create_transform(**config)(image)
+    levels = 255 * torch.tensor(config["std"])[:, None, None]
+    off = (seen[0][0] - theirs).abs() * levels
+    assert off.mean() < 1.5
+
+
+def test_weights_are_loaded_when_the_network_is_built(saved) -> None:
+    _, folder = saved("resnet18")
+    whole = load_encoder(f"timm:local-dir:{folder}")
+    first = whole.build().to(torch.float64)  # an engine may move it
+    assert {weight.dtype for weight in whole.build().parameters()} == {torch.float32}
+    assert first is not whole.build()
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    damaged = load_encoder(f"timm:local-dir:{folder}")
+    assert damaged.weights_hash != whole.weights_hash
+    with pytest.raises(HeadlightError, match="timm can't make .*resnet18") as caught:
+        damaged.build()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -198,6 +199,21 @@ def test_a_signal_stops_embedding_and_the_same_command_resumes(
     done = headlight(*arguments, cwd=tmp_path)
     assert "already embedded" in done.stderr
     assert "1,797 images embedded" in done.stdout
+
+
+@pytest.mark.parametrize("given", [None, "active"])
+def test_idle_threads_sleep_unless_the_user_says_otherwise(
+    fitted_copy: Path, given: str | None
+) -> None:
+    environment = os.environ | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    environment.pop("OMP_WAIT_POLICY", None)
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    command = [sys.executable, "-m", "headlight", "evaluate", fitted_copy, "--labels", "folder"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    spins = set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr))
+    if not spins:
+        pytest.skip("this OpenMP does not show its settings")
+    assert (spins == {"0"}) == (given is None)
 
 
 def test_piping_into_head_is_no_error(fitted_copy: Path, tmp_path: Path) -> None:

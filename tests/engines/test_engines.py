@@ -449,17 +449,6 @@ def test_bfloat16_features_are_close(vit: Encoder) -> None:
     assert 1e-5 < error < COARSE
 
 
-def test_a_compiler_that_fails_is_done_without(monkeypatch) -> None:
-    def broken(*_, **__):
-        raise RuntimeError("no compiler")
-
-    monkeypatch.setattr(torch, "compile", broken)
-    with pytest.warns(UserWarning, match="torch.compile failed"):
-        engine = TorchEngine(encoder_of(Affine()), "cpu", compiled=True)
-    assert engine.name == "torch-f32"
-    np.testing.assert_array_equal(encode(engine), encode(TorchEngine(encoder_of(Affine()), "cpu")))
-
-
 # Several devices
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +23,6 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_WAIT_POLICY": "passive"},
         )
         atexit.register(self.process.kill)  # should a test fail before it ends the server
         assert self.process.stdout

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.clustering import SCP
-from headlight.encoders import load_fusion
+from headlight.encoders import load_encoders
 from headlight.errors import HeadlightError
 from headlight.export import export_onnx
 from headlight.export.merged_clusters import Folding
@@ -41,7 +41,7 @@ def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:
 
 
 def plain_views(run: Run) -> np.ndarray:
-    (encoder,) = load_fusion(run.info.encoder.name).parts
+    (encoder,) = load_encoders(run.info.encoder.name).parts
     limit = DecodeLimits().file_bytes
     images = [run.source.read(p, limit) for p in run.assignments["path"].to_pylist()]
     return np.stack([encoder.plain_view(decode(data, encoder.min_side)) for data in images])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headlight.encoders import Fusion, load_encoder
+from headlight.encoders import Encoders, load_encoder
 from headlight.engines.base import Engine
 from headlight.errors import HeadlightError
 from headlight.features import FeatureStore, StoreSettings, embed_source
@@ -16,7 +16,7 @@ from headlight.images import open_source
 from tests.conftest import draw
 
 LITE0 = load_encoder("lite0")
-ONE = Fusion((LITE0,))
+ONE = Encoders((LITE0,))
 
 
 class MeanColour(Engine):
@@ -278,7 +278,7 @@ def test_fused_encoders_stand_side_by_side(photos: Path, tmp_path: Path) -> None
     (photos / "noise" / "broken.png").write_bytes(b"nothing")
     stores = []
     for name, parts in (("one", (LITE0,)), ("other", (small,)), ("both", (LITE0, small))):
-        both = Fusion(parts)
+        both = Encoders(parts)
         settings = StoreSettings(
             str(photos), both.name, "w", both.dim, 1, "sized", dims=both.dims, view_images=20
         )

@@ -23,7 +23,7 @@ from headlight.benchmark.baselines import (
 from headlight.benchmark.datasets import Dataset, find_dataset, open_dataset
 from headlight.clustering.recipes import views_used
 from headlight.counts import counted
-from headlight.encoders import load_fusion
+from headlight.encoders import load_encoders
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, ImageFeatures, Stages
@@ -192,11 +192,11 @@ def _embedded(
     Its folder is named after all that must be the same for features to be used again: other
     settings find, or make, a folder of their own.
     """
-    fusion = load_fusion(encoder)
-    short = re.sub(r"[^A-Za-z0-9@+.-]+", "-", fusion.name)[-60:]
+    encoders = load_encoders(encoder)
+    short = re.sub(r"[^A-Za-z0-9@+.-]+", "-", encoders.name)[-60:]
 
     def folder(view_images: int | None) -> Path:
-        same = [source.uri, fusion.name, fusion.weights_hash, str(views)]
+        same = [source.uri, encoders.name, encoders.weights_hash, str(views)]
         same += [] if view_images is None else [str(view_images)]
         key = hashlib.sha256("\n".join(same).encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return cache / f"{split}-{short}-{views}-views-{key}.headlight"

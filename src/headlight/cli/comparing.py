@@ -32,26 +32,27 @@ def encoders(as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
 
     from rich.markup import escape
 
-    from headlight.encoders.listing import SPELLINGS, listed
+    from headlight.encoders.listing import HINTS, SPELLINGS, listed
 
     terminal = Terminal(quiet, as_json)
     rows = listed()
-    columns = ("encoder", "dim", "pixels", "params", "ready", "needs", "about")
-    table = new_table(*columns, text=(0, 4, 5, 6))
+    table = new_table("encoder", "dim", "pixels", "params", "download", "needed first", text=(0, 5))
     for one in rows:
         numbers = (str(one.dim), str(one.input_size), f"{one.parameters:g} M")
-        ready = "yes" if one.usable else "no"
-        # What comes after installing is shown when that is done.
-        extra = one.missing[0] if one.missing and "[" in one.missing[0] else ""
-        needed = escape(extra or ", ".join(one.missing))
-        table.add_row(one.name, *numbers, ready, needed, one.about)
+        size = f"{one.megabytes} MB" if one.megabytes < 1000 else f"{one.megabytes / 1000:.1f} GB"
+        download = "ready" if one.usable else size if one.megabytes else ""
+        first = "" if one.missing[:1] == ("download",) else "".join(one.missing[:1])
+        table.add_row(one.name, *numbers, download, escape(first))
     terminal.table(table)
+    for line in HINTS:
+        terminal.result(line)
+    terminal.result("\nWhat else --encoder takes:")
     for spelling, meaning in SPELLINGS:
         terminal.result(f"  {spelling:34}{meaning}")
     terminal.data({"encoders": [asdict(one) for one in rows]})
 
 
-@command(COMPARE, "rank-encoders ~/photos", "rank-encoders ~/photos --encoders lite0,dinov2-small")
+@command(COMPARE, "rank-encoders ~/photos --encoders lite0,dinov2-small")
 def rank_encoders(
     source: Source,
     encoders: Annotated[

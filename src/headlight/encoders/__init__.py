@@ -1,7 +1,6 @@
 """Frozen encoders."""
 
-from headlight.encoders.base import Encoder
-from headlight.encoders.fusion import Fusion, load_fusion, part_names
-from headlight.encoders.registry import load_encoder
+from headlight.encoders.base import Encoder, Encoders
+from headlight.encoders.registry import load_encoder, load_encoders, part_names
 
-__all__ = ["Encoder", "Fusion", "load_encoder", "load_fusion", "part_names"]
+__all__ = ["Encoder", "Encoders", "load_encoder", "load_encoders", "part_names"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,3 +64,42 @@ class Encoder:
         box = (0, 0, *image.size) if self.squash else (x, y, x + side, y + side)
         size = (self.input_size, self.input_size)
         return image.resize(size, self.resample, box=box, reducing_gap=3.0)
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """One encoder or several, whose features stand side by side in one vector.
+
+    Arguments:
+        parts: in the order of their features, each once.
+    """
+
+    parts: tuple[Encoder, ...]
+
+    @property
+    def name(self) -> str:
+        """The names, joined by ``+``."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Length of the vector of each."""
+        return tuple(part.dim for part in self.parts)
+
+    @property
+    def dim(self) -> int:
+        """Length of the whole vector."""
+        return sum(self.dims)
+
+    @property
+    def weights_hash(self) -> str:
+        """Of one encoder its own; of several a hash of theirs."""
+        hashes = [part.weights_hash for part in self.parts]
+        return (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        )
+
+    @property
+    def min_side(self) -> int:
+        """See `Encoder.min_side`."""
+        return max(part.min_side for part in self.parts)

@@ -15,6 +15,7 @@ class Published:
         input_size: side of the image it takes, pixels.
         parameters: of the vision tower, millions.
         family: what it is, and the paper.
+        whole: parameters of all that is downloaded, millions: with the text tower; 0: no more.
     """
 
     repository: str
@@ -22,11 +23,17 @@ class Published:
     input_size: int
     parameters: int
     family: tuple[str, str]
+    whole: int = 0
 
     @property
-    def needed(self) -> tuple[str, ...]:
-        """What must be done once before it is on this disk."""
-        return ("licence", "download") if self.family == _DINOV3 else ("download",)
+    def megabytes(self) -> int:
+        """Size of the download; all of them are float32."""
+        return 4 * (self.whole or self.parameters)
+
+    @property
+    def gated(self) -> bool:
+        """Whether its licence must be accepted on the hub before it can be downloaded."""
+        return self.family == _DINOV3
 
 
 _DINO = ("DINO", "arXiv:2104.14294")
@@ -57,14 +64,16 @@ CATALOGUE: dict[str, Published] = {
     "dinov3-vits16": Published("facebook/dinov3-vits16-pretrain-lvd1689m", 384, 224, 22, _DINOV3),
     "dinov3-vitb16": Published("facebook/dinov3-vitb16-pretrain-lvd1689m", 768, 224, 86, _DINOV3),
     "dinov3-vitl16": Published("facebook/dinov3-vitl16-pretrain-lvd1689m", 1024, 224, 303, _DINOV3),
-    "clip-vit-b32": Published("openai/clip-vit-base-patch32", 512, 224, 88, _CLIP),
-    "clip-vit-b16": Published("openai/clip-vit-base-patch16", 512, 224, 86, _CLIP),
-    "clip-vit-l14": Published("openai/clip-vit-large-patch14", 768, 224, 304, _CLIP),
-    "clip-vit-l14-336": Published("openai/clip-vit-large-patch14-336", 768, 336, 304, _CLIP),
-    "siglip-base": Published("google/siglip-base-patch16-224", 768, 224, 93, _SIGLIP),
-    "siglip-large": Published("google/siglip-large-patch16-256", 1024, 256, 316, _SIGLIP),
-    "siglip-so400m": Published("google/siglip-so400m-patch14-384", 1152, 384, 428, _SIGLIP),
-    "siglip2-base": Published("google/siglip2-base-patch16-224", 768, 224, 93, _SIGLIP2),
-    "siglip2-large": Published("google/siglip2-large-patch16-256", 1024, 256, 316, _SIGLIP2),
-    "siglip2-so400m": Published("google/siglip2-so400m-patch14-384", 1152, 384, 428, _SIGLIP2),
+    "clip-vit-b32": Published("openai/clip-vit-base-patch32", 512, 224, 88, _CLIP, 151),
+    "clip-vit-b16": Published("openai/clip-vit-base-patch16", 512, 224, 86, _CLIP, 150),
+    "clip-vit-l14": Published("openai/clip-vit-large-patch14", 768, 224, 304, _CLIP, 428),
+    "clip-vit-l14-336": Published("openai/clip-vit-large-patch14-336", 768, 336, 304, _CLIP, 428),
+    "siglip-base": Published("google/siglip-base-patch16-224", 768, 224, 93, _SIGLIP, 203),
+    "siglip-large": Published("google/siglip-large-patch16-256", 1024, 256, 316, _SIGLIP, 652),
+    "siglip-so400m": Published("google/siglip-so400m-patch14-384", 1152, 384, 428, _SIGLIP, 878),
+    "siglip2-base": Published("google/siglip2-base-patch16-224", 768, 224, 93, _SIGLIP2, 375),
+    "siglip2-large": Published("google/siglip2-large-patch16-256", 1024, 256, 316, _SIGLIP2, 882),
+    "siglip2-so400m": Published(
+        "google/siglip2-so400m-patch14-384", 1152, 384, 428, _SIGLIP2, 1136
+    ),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headlight.encoders.base import Encoder
+from headlight.encoders.catalogue import CATALOGUE
 from headlight.encoders.hub_files import fetch, hash_files, is_repository, weight_files
 from headlight.encoders.hub_models import FAMILIES, TOKENS, Family
 from headlight.encoders.options import Options
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def hub_encoder(where: str, options: Options, name: str | None = None) -> Encoder:
+def hub_encoder(where: str, options: Options) -> Encoder:
     """A vision encoder of transformers; of a model of images and texts, its vision tower.
 
     Model types outside `FAMILIES` run where transformers' ``AutoModel`` gives them one pooled
@@ -28,68 +30,70 @@ def hub_encoder(where: str, options: Options, name: str | None = None) -> Encode
         where: ``owner/name`` on the hub, or a folder, which wins if it exists.
         options: ``@mean`` and ``@cls``, the usual, where there is a class token; and a side of
             the image, a multiple of that of the patches.
-        name: the short name that stood for ``where``, then a repository.
 
     Raises:
         HeadlightError: it can't be had, or can't be used.
     """
-    asked = (name or f"hf:{where}") + options.suffix
+    folder = Path(where).expanduser()
+    if where and folder.is_dir():
+        folder = folder.resolve()
+        return _encoder(f"hf:{folder}", lambda: folder, str(folder), options)
+    if not is_repository(where):
+        raise HeadlightError("no such folder, and no owner/name on the hub")
+    return _encoder(f"hf:{where}", lambda: fetch(where), where, options)
+
+
+def published_encoder(name: str, options: Options) -> Encoder:
+    """The encoder of `CATALOGUE` with this short name; see `hub_encoder`."""
+    repository = CATALOGUE[name].repository
+    return _encoder(name, lambda: fetch(repository), repository, options)
+
+
+def _encoder(name: str, get_folder: Callable[[], Path], origin: str, options: Options) -> Encoder:
     if not find_spec("transformers"):
-        raise HeadlightError(
-            f"--encoder {asked} needs transformers: pip install 'headlight-images[hub]'"
-        )
-    path = Path(where).expanduser()
-    local = name is None and bool(where) and path.is_dir()
-    if not local and not is_repository(where):
-        raise HeadlightError(f"--encoder {asked}: no such folder, and no owner/name on the hub")
-    folder = path.resolve() if local else fetch(where)
+        raise HeadlightError("it needs transformers: pip install 'headlight-images[hub]'")
+    folder = get_folder()
     config = _config(folder)
-    family = _family(asked, config)
+    family = _family(config)
     vision = config.get("vision_config") or config
-    own = read_preprocessing(folder, _default(family, vision))
-    mean = options.pooling == "mean"
-    options.allow(asked, "size", *(["pooling"] if family.output == TOKENS else []))
+    options.allow("size", *(["pooling"] if family.output == TOKENS else []))
     if options.size is not None:
-        _check_size(asked, options.size, family, vision)
-    preprocessing = own.at(options.size)
-    base = name or f"hf:{folder if local else where}"
-    used = Options(
-        options.size if options.size != own.input_size else None, "mean" if mean else None
-    )
+        _check_size(options.size, family, vision)
+    used, suffix = options.apply(read_preprocessing(folder, _default(family, vision)))
     files = [*weight_files(folder), folder / "config.json"]
     return Encoder(
-        name=base + used.suffix,
-        dim=_dim(folder, family, config, preprocessing.input_size),
-        weights_hash=hash_files(files, repr((mean, preprocessing))),
-        build=lambda: _build(folder, family, preprocessing, mean),
-        description=f"{family.about}, weights from {folder if local else where}",
-        **preprocessing.views,
+        name=name + suffix,
+        dim=_dim(folder, family, config, used.input_size),
+        weights_hash=hash_files(files, repr((options.mean, used))),
+        build=lambda: _build(folder, family, used, options.mean),
+        description=f"{family.about}, weights from {origin}",
+        **used.views,
     )
 
 
 def _config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise HeadlightError(
-            f"{folder}: no config.json there; give the folder that save_pretrained wrote"
+            f"no config.json in {folder}: give the folder that save_pretrained wrote"
         )
     return read_json(folder / "config.json")
 
 
-def _family(asked: str, config: dict[str, Any]) -> Family:
+def _family(config: dict[str, Any]) -> Family:
     kind = config.get("model_type")
     if kind in ("siglip2", "siglip2_vision_model"):
         raise HeadlightError(
-            f"--encoder {asked}: SigLIP 2's NaFlex models take images of any shape, which is not "
+            "SigLIP 2's NaFlex models take images of any shape, which is not "
             "done here; choose one of fixed size, such as siglip2-base"
         )
     if not kind:
         cure = "its weights are timm's: --encoder timm:NAME" if "architecture" in config else ""
         raise HeadlightError(
-            f"--encoder {asked}: its config.json gives no model_type, so it is no model of "
+            f"its config.json gives no model_type, so it is no model of "
             f"transformers{'; ' if cure else ''}{cure}"
         )
     if config.get("vision_config", config).get("vision_use_head") is False:
-        raise HeadlightError(f"--encoder {asked}: it has no pooling head, so no image features")
+        raise HeadlightError("it has no pooling head, so no image features")
     return FAMILIES.get(kind) or Family("AutoModel", str(kind), output="pooler_output")
 
 
@@ -98,12 +102,12 @@ def _default(family: Family, vision: dict[str, Any]) -> Preprocessing:
     return family.preprocessing.at(size)
 
 
-def _check_size(asked: str, size: int, family: Family, vision: dict[str, Any]) -> None:
+def _check_size(size: int, family: Family, vision: dict[str, Any]) -> None:
     patch = 1 if family.model == "AutoModel" else _one(vision.get("patch_size", family.patch_size))
     smallest = max(32, 2 * patch)
     if size % patch or size < smallest:
         rule = f"a multiple of {patch}, the side of its patches, and " if patch > 1 else ""
-        raise HeadlightError(f"--encoder {asked}: the size must be {rule}at least {smallest}")
+        raise HeadlightError(f"the size must be {rule}at least {smallest}")
 
 
 def _one(value: Any) -> int:

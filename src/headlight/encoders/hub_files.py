@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import re
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+from platformdirs import user_cache_path
 
 from headlight.encoders.catalogue import CATALOGUE
 from headlight.encoders.lite import SIZES, installed
@@ -46,7 +49,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         raise HeadlightError(
-            f"{folder}: no weights in the safetensors format there ({WEIGHTS}); other formats are "
+            f"no weights in the safetensors format ({WEIGHTS}) in {folder}; other formats are "
             "not read: save the model again with save_pretrained(folder, safe_serialization=True)"
         )
     named = read_json(folder / INDEX).get("weight_map")
@@ -60,14 +63,35 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def hash_files(files: list[Path], *texts: str) -> str:
-    """SHA-256 of the contents of files, in their order, and of texts."""
+    """SHA-256 of the contents of files, in their order, and of texts.
+
+    A file whose path, size and times are those of before is not read again.
+    """
     whole = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
-            whole.update(hashlib.file_digest(stream, "sha256").digest())
+        whole.update(bytes.fromhex(_hash(file)))
     for text in texts:
         whole.update(hashlib.sha256(text.encode()).digest())
     return whole.hexdigest()
+
+
+def _hash(file: Path) -> str:
+    """Read once, then kept in the user's cache: a checkpoint of 4 GB takes seconds."""
+    state = file.stat()
+    seen = (str(file.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    name = hashlib.sha256(repr(seen).encode("utf-8", "surrogateescape")).hexdigest()
+    kept = user_cache_path("headlight") / "hashes" / name
+    with contextlib.suppress(OSError, ValueError):
+        if len(bytes.fromhex(found := kept.read_text("ascii"))) == hashlib.sha256().digest_size:
+            return found
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    # One just written may change again before its times do.
+    if time.time() - state.st_mtime > _SECONDS:
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(found, "ascii")
+    return found
 
 
 def cached(repository: str) -> Path | None:
@@ -170,7 +194,7 @@ def _why(repository: str, error: Exception, instead: str) -> str:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _progress_on_terminals_only() -> Iterator[None]:
     """Downloads take minutes, and their progress is for people: log files get none of it."""
     from huggingface_hub import utils

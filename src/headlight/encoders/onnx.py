@@ -38,45 +38,40 @@ def onnx_encoder(rest: str, options: Options) -> Encoder:
         HeadlightError: OpenVINO can't read it, its weights lie outside its folder, or it is no
             such network.
     """
-    asked = f"onnx:{rest}{options.suffix}"
     if not find_spec("openvino"):
-        raise HeadlightError(f"--encoder {asked} needs OpenVINO: pip install openvino")
+        raise HeadlightError("it needs OpenVINO: pip install openvino")
     file = Path(rest).expanduser().resolve()
     if not file.is_file():
-        raise HeadlightError(f"--encoder {asked}: no such file: {file}")
+        raise HeadlightError(f"no such file: {file}")
     weights = external_files(file)  # checked before OpenVINO opens any
     model = _read(file)
-    fixed = _size(file, model)
+    fixed = _size(model)
     if fixed and options.size not in (None, fixed):
-        raise HeadlightError(f"--encoder {asked}: the file takes images of {fixed} pixels only")
-    used = read_preprocessing(file.parent, IMAGENET).at(fixed or options.size)
-    output = _features(asked, file, model, used.input_size, options.pooling)
-    mean = options.pooling == "mean"
-    suffix = Options(None if fixed else options.size, "mean" if mean else None).suffix
+        raise HeadlightError(f"it takes images of {fixed} pixels only")
+    used, suffix = options.apply(read_preprocessing(file.parent, IMAGENET).at(fixed))
+    output = _features(model, used.input_size, options.pooling)
 
     def build() -> torch.nn.Module:
-        raise HeadlightError(
-            f"--encoder {asked}: ONNX files run on the CPU, by OpenVINO: give --device cpu"
-        )
+        raise HeadlightError(f"{file}: ONNX files run on the CPU, by OpenVINO: give --device cpu")
 
     return Encoder(
         name=f"onnx:{file}{suffix}",
-        dim=_dim(file, output),
-        weights_hash=hash_files([file, *weights], repr((mean, used))),
+        dim=_dim(output),
+        weights_hash=hash_files([file, *weights], repr((options.mean, used))),
         build=build,
         description=f"{file.name}, run by OpenVINO",
-        convert=lambda: _convert(asked, file, used, options.pooling),
+        convert=lambda: _convert(file, used, options.pooling),
         **used.views,
     )
 
 
-def _convert(asked: str, file: Path, used: Preprocessing, pooling: str | None) -> ov.Model:
+def _convert(file: Path, used: Preprocessing, pooling: str | None) -> ov.Model:
     """From pixels, (1, size, size, 3) uint8, to features, (1, dim) float32."""
     from headlight.encoders.offline_openvino import ov
 
     external_files(file)
     model = _read(file)
-    output = _features(asked, file, model, used.input_size, pooling)
+    output = _features(model, used.input_size, pooling)
     whole = ov.Model([output], model.get_parameters(), "encoder")
     steps = ov.preprocess.PrePostProcessor(whole)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -99,18 +94,18 @@ def _read(file: Path) -> ov.Model:
         model = reader.convert(reader.load(str(file)))
     except Exception as error:
         raise HeadlightError(
-            f"{file}: OpenVINO can't read it as an ONNX model: {_reason(error)}"
+            f"OpenVINO can't read it as an ONNX model: {_reason(error)}"
         ) from error
     if len(model.inputs) != 1:
         names = ", ".join(sorted(port.any_name for port in model.inputs)) or "none"
         raise HeadlightError(
-            f"{file}: must have one input, of images, not {len(model.inputs)} ({names}); of a "
+            f"it must have one input, of images, not {len(model.inputs)} ({names}); of a "
             "model of images and texts export the vision part alone"
         )
     return model
 
 
-def _size(file: Path, model: ov.Model) -> int | None:
+def _size(model: ov.Model) -> int | None:
     """Side of the images it takes; None: any."""
     port = model.input()
     shape = port.partial_shape
@@ -120,12 +115,12 @@ def _size(file: Path, model: ov.Model) -> int | None:
         if sides[0] == sides[1]:
             return sides[0]
     raise HeadlightError(
-        f"{file}: its input must be images, (batch, 3, size, size) of floating point, "
+        f"its input must be images, (batch, 3, size, size) of floating point, "
         f"not {port.element_type.to_string()} {shape}"
     )
 
 
-def _features(asked: str, file: Path, model: ov.Model, size: int, pooling: str | None) -> ov.Output:
+def _features(model: ov.Model, size: int, pooling: str | None) -> ov.Output:
     """The output of ``model`` that is (1, dim), after it is made to take one image of ``size``."""
     from headlight.encoders.offline_openvino import ov
 
@@ -133,7 +128,7 @@ def _features(asked: str, file: Path, model: ov.Model, size: int, pooling: str |
         model.reshape([1, 3, size, size])
     except Exception as error:
         raise HeadlightError(
-            f"{file}: can't be run on one image of {size} pixels: {_reason(error)}"
+            f"it can't be run on one image of {size} pixels: {_reason(error)}"
         ) from error
     named = {name: port for port in reversed(model.outputs) for name in port.names}
     port = next((named[name] for name in _NAMES if name in named), model.outputs[0])
@@ -141,7 +136,7 @@ def _features(asked: str, file: Path, model: ov.Model, size: int, pooling: str |
     shape = port.partial_shape
     rank = len(shape) if shape.rank.is_static else 0
     if pooling and rank != 3:
-        raise HeadlightError(f"--encoder {asked}: it gives no tokens, so @{pooling} says nothing")
+        raise HeadlightError(f"it gives no tokens, so @{pooling} says nothing")
     if rank == 2:
         return source
     if rank == 4:
@@ -151,13 +146,13 @@ def _features(asked: str, file: Path, model: ov.Model, size: int, pooling: str |
     if rank == 3:
         others = ov.opset8.strided_slice(source, [0, 1], [0, 0], [1, 1], [1, 0], [1, 1]).output(0)
         return ov.opset8.reduce_mean(others, [1], keep_dims=False).output(0)
-    raise HeadlightError(f"{file}: its output is {shape}: neither vectors, nor tokens, nor maps")
+    raise HeadlightError(f"its output is {shape}: neither vectors, nor tokens, nor maps")
 
 
-def _dim(file: Path, output: ov.Output) -> int:
+def _dim(output: ov.Output) -> int:
     shape = output.partial_shape
     if shape[1].is_dynamic:
-        raise HeadlightError(f"{file}: the length of its features can't be told: {shape}")
+        raise HeadlightError(f"the length of its features can't be told: {shape}")
     return shape[1].get_length()
 
 

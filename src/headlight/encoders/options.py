@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headlight.encoders.preprocessing import Preprocessing
 from headlight.errors import HeadlightError
 
 POOLINGS = ("cls", "mean")
@@ -22,7 +23,7 @@ class Options:
     size: int | None = None
     pooling: str | None = None
 
-    def allow(self, spec: str, *names: str) -> None:
+    def allow(self, *names: str) -> None:
         """Refuses options other than ``names``.
 
         Raises:
@@ -31,7 +32,25 @@ class Options:
         for name in ("size", "pooling"):
             value = getattr(self, name)
             if value is not None and name not in names:
-                raise HeadlightError(f"--encoder {spec}: this encoder has no option @{value}")
+                raise HeadlightError(f"this encoder has no option @{value}")
+
+    def apply(self, own: Preprocessing) -> tuple[Preprocessing, str]:
+        """How images are made ready, and what the encoder's name ends in.
+
+        Arguments:
+            own: how it is done without options.
+
+        Returns:
+            The same at the size asked for, and `suffix` of the options that make a difference.
+        """
+        used = own.at(self.size)
+        size = None if used == own else self.size
+        return used, Options(size, "mean" if self.mean else None).suffix
+
+    @property
+    def mean(self) -> bool:
+        """Whether the mean of tokens of patches is asked for; ``@cls`` is usual."""
+        return self.pooling == "mean"
 
     @property
     def suffix(self) -> str:
@@ -55,5 +74,5 @@ def split_options(spec: str) -> tuple[str, Options]:
     sizes = [int(word) for word in words if word.isdigit()]
     poolings = [word for word in words if word in POOLINGS]
     if len(sizes) > 1 or len(poolings) > 1:
-        raise HeadlightError(f"--encoder {spec}: an option is given twice")
+        raise HeadlightError("an option is given twice")
     return name, Options(sizes[0] if sizes else None, poolings[0] if poolings else None)

@@ -48,7 +48,7 @@ class Preprocessing:
 
     def at(self, size: int | None) -> Preprocessing:
         """The same for another side of the image; None: for this one."""
-        return replace(self, input_size=size or self.input_size)
+        return self if size is None else replace(self, input_size=size)
 
     @property
     def views(self) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 from PIL import Image
 
 from headlight.encoders.base import Encoder
-from headlight.encoders.hub_files import fetch, weight_files
+from headlight.encoders.hub_files import fetch, hash_files, weight_files
 from headlight.encoders.options import Options
 from headlight.encoders.preprocessing import Preprocessing
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, one_line
 
 _INSTEAD = "timm:local-dir:FOLDER"
 _RESAMPLE = {
@@ -36,33 +36,31 @@ def timm_encoder(rest: str, options: Options) -> Encoder:
     Raises:
         HeadlightError: timm can't be imported, has no such model, or can't get its weights.
     """
+    options.allow("size")
+    timm = _timm()
     scheme, _, where = rest.partition(":")
     if scheme == "local-dir":
         rest = f"{scheme}:{Path(where).expanduser().resolve()}"
-    asked = f"timm:{rest}{options.suffix}"
-    options.allow(asked, "size")
-    timm = _timm(asked)
-    network = _create(timm, asked, rest, options.size)
-    own = preprocessing_of(timm.data.resolve_model_data_config(network))
-    used = own.at(options.size)
+    name, folder, more = _checkpoint(timm, rest)
     import torch
 
-    from headlight.encoders.network import Pixels, hash_state
+    with torch.device("meta"):  # shapes only: weights are loaded by `build`
+        network = _create(timm, name, options.size, pretrained=False, **more)
+        used, suffix = options.apply(preprocessing_of(timm.data.resolve_model_data_config(network)))
+        dim = _dim(network, used.input_size)
 
-    side = used.input_size
-    try:
-        with torch.no_grad():
-            dim = network(torch.zeros(1, 3, side, side)).shape[1]
-    except Exception as error:
-        raise HeadlightError(
-            f"--encoder {asked}: it can't take images of {side} pixels: {_line(error)}"
-        ) from error
-    suffix = "" if side == own.input_size else f"@{side}"
+    def build() -> torch.nn.Module:
+        from headlight.encoders.network import Pixels
+
+        network = _create(timm, name, options.size, pretrained=True, **more)
+        return Pixels(network, network, used.mean, used.std).eval()
+
+    files = [*weight_files(folder), *folder.glob("config.json")]
     return Encoder(
         name=f"timm:{rest}{suffix}",
         dim=dim,
-        weights_hash=hash_state(network.state_dict(), repr((rest, used))),
-        build=lambda: Pixels(network, network, used.mean, used.std).eval(),
+        weights_hash=hash_files(files, repr((rest, used))),
+        build=build,
         description=f"timm's {rest}",
         **used.views,
     )
@@ -86,62 +84,71 @@ def preprocessing_of(config: dict[str, Any]) -> Preprocessing:
     )
 
 
-def _timm(asked: str) -> Any:
+def _timm() -> Any:
     try:
         timm = import_module("timm")
         import_module("timm.data")
     except Exception as error:  # torchvision, which it imports, may not fit the torch that is here
         raise HeadlightError(
-            f"--encoder {asked} needs timm, and importing it fails ({_line(error)}): "
+            f"it needs timm, and importing it fails ({one_line(error)}): "
             "pip install 'headlight-images[timm]', with a build of torchvision that fits your torch"
         ) from error
     return timm
 
 
-def _weights(timm: Any, asked: str, rest: str) -> tuple[str, dict[str, Any]]:
-    """What to call the model, and where its weights lie, after they are on this disk.
+def _checkpoint(timm: Any, rest: str) -> tuple[str, Path, dict[str, Any]]:
+    """What timm calls the model, the folder of its weights, and how timm finds them there.
 
     timm is not left to fetch them: without a network it tries for a minute, and then it takes
     pickled ones.
     """
     scheme, colon, where = rest.partition(":")
     if colon and scheme in ("hf_hub", "hf-hub"):
-        return f"local-dir:{fetch(where, _INSTEAD)}", {}
+        folder = fetch(where, _INSTEAD)
+        return f"local-dir:{folder}", folder, {}
     if colon and scheme == "local-dir":
         weight_files(Path(where))
-        return rest, {}
+        return rest, Path(where), {}
     try:
         known = timm.get_pretrained_cfg(rest)
     except RuntimeError as error:  # no such weights of a model that it has
-        raise HeadlightError(f"--encoder {asked}: {_line(error)}") from None
+        raise HeadlightError(one_line(error)) from None
     if known is None:
         near = difflib.get_close_matches(rest, timm.list_models(), n=3) or ["resnet50"]
         raise HeadlightError(
-            f"--encoder {asked}: timm {timm.__version__} has no such model; nearest: "
-            f"{', '.join(near)}"
+            f"timm {timm.__version__} has no such model; nearest: {', '.join(near)}"
         )
     if not known.hf_hub_id:
         raise HeadlightError(
-            f"--encoder {asked}: timm has no weights of it in the safetensors format, and others "
-            "are not read"
+            "timm has no weights of it in the safetensors format, and others are not read"
         )
-    file = weight_files(fetch(known.hf_hub_id, _INSTEAD))[0]
-    return rest, {"pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
+    folder = fetch(known.hf_hub_id, _INSTEAD)
+    where = str(weight_files(folder)[0])
+    return rest, folder, {"pretrained_cfg_overlay": {"file": where, "custom_load": False}}
 
 
-def _create(timm: Any, asked: str, rest: str, size: int | None) -> Any:
-    name, weights = _weights(timm, asked, rest)
+def _create(timm: Any, name: str, size: int | None, **settings: Any) -> Any:
+    settings["num_classes"] = 0
     try:
         with contextlib.suppress(TypeError):
             # Transformers must be told the size; networks of convolutions know no such argument.
-            more = {"img_size": size} if size else {}
-            network = timm.create_model(name, pretrained=True, num_classes=0, **weights, **more)
+            sized = {"img_size": size} if size else {}
+            network = timm.create_model(name, **settings, **sized)
             return network.eval().requires_grad_(False)
-        network = timm.create_model(name, pretrained=True, num_classes=0, **weights)
+        network = timm.create_model(name, **settings)
     except Exception as error:
-        raise HeadlightError(f"--encoder {asked}: timm can't make it: {_line(error)}") from error
+        raise HeadlightError(f"timm can't make {name}: {one_line(error)}") from error
     return network.eval().requires_grad_(False)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _dim(network: Any, side: int) -> int:
+    import torch
+
+    try:
+        with torch.no_grad():
+            shape = tuple(network(torch.zeros(1, 3, side, side)).shape)
+    except Exception as error:
+        raise HeadlightError(f"it can't take images of {side} pixels: {one_line(error)}") from error
+    if len(shape) != 2:
+        raise HeadlightError(f"it gives features of shape {shape}, not one vector an image")
+    return shape[1]

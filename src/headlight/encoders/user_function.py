@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from headlight.encoders.base import Encoder
 from headlight.encoders.options import Options
 from headlight.encoders.preprocessing import IMAGENET
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, one_line
 
 if TYPE_CHECKING:
     import torch
@@ -36,40 +36,38 @@ def module_encoder(rest: str, options: Options) -> Encoder:
     Raises:
         HeadlightError: there is no such function, it fails, or what it returns does not work.
     """
-    asked = f"torch:{rest}{options.suffix}"
-    function = _function(asked, rest)
+    function = _function(rest)
     try:
         made = function()
     except (Exception, SystemExit) as error:
-        raise HeadlightError(f"--encoder {asked}: {rest}() raised {_told(error)}") from error
+        raise HeadlightError(f"{rest}() raised {_told(error)}") from error
     if isinstance(made, Encoder):
-        options.allow(asked)
+        options.allow()
         return replace(made, name=f"torch:{rest}")  # by which it is found again
     import torch
 
     if not isinstance(made, torch.nn.Module):
         raise HeadlightError(
-            f"--encoder {asked}: {rest}() must return a headlight Encoder or a torch.nn.Module, "
+            f"{rest}() must return a headlight Encoder or a torch.nn.Module, "
             f"not {type(made).__name__}"
         )
-    return _of_network(asked, rest, made.eval().requires_grad_(False), options)
+    return _of_network(rest, made.eval().requires_grad_(False), options)
 
 
-def _of_network(asked: str, rest: str, network: torch.nn.Module, options: Options) -> Encoder:
+def _of_network(rest: str, network: torch.nn.Module, options: Options) -> Encoder:
     from headlight.encoders.network import Pixels, hash_state
 
-    options.allow(asked, "size")
+    options.allow("size")
     own = getattr(network, "input_size", 224)
     if not isinstance(own, int) or own < 1:
-        raise HeadlightError(f"--encoder {asked}: its input_size is {own!r}, not a side in pixels")
-    used = IMAGENET.at(options.size or own)
-    dim = _dim(asked, network, used.input_size)
+        raise HeadlightError(f"its input_size is {own!r}, not a side in pixels")
+    used, suffix = options.apply(IMAGENET.at(own))
+    dim = _dim(network, used.input_size)
 
     def build() -> torch.nn.Module:
         mine = copy.deepcopy(network)  # an engine may move it to its device
         return Pixels(mine, mine, used.mean, used.std).eval()
 
-    suffix = "" if used.input_size == own else f"@{used.input_size}"
     return Encoder(
         name=f"torch:{rest}{suffix}",
         dim=dim,
@@ -80,23 +78,21 @@ def _of_network(asked: str, rest: str, network: torch.nn.Module, options: Option
     )
 
 
-def _function(asked: str, rest: str) -> Callable[[], Any]:
+def _function(rest: str) -> Callable[[], Any]:
     module, colon, name = rest.partition(":")
     if not (colon and module and name):
-        raise HeadlightError(f"--encoder {asked}: give torch:module:function")
+        raise HeadlightError("give torch:module:function")
     try:
         with _current_directory_first():
             function = getattr(import_module(module), name, None)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
-            raise HeadlightError(
-                f"--encoder {asked}: no module {error.name!r} in {Path.cwd()} or installed"
-            ) from None
-        raise HeadlightError(f"--encoder {asked}: importing it raised {_told(error)}") from error
+            raise HeadlightError(f"no module {error.name!r} in {Path.cwd()} or installed") from None
+        raise HeadlightError(f"importing it raised {_told(error)}") from error
     except (Exception, SystemExit) as error:
-        raise HeadlightError(f"--encoder {asked}: importing it raised {_told(error)}") from error
+        raise HeadlightError(f"importing it raised {_told(error)}") from error
     if not callable(function):
-        raise HeadlightError(f"--encoder {asked}: module {module} has no function {name}")
+        raise HeadlightError(f"module {module} has no function {name}")
     return function
 
 
@@ -111,7 +107,7 @@ def _current_directory_first() -> Iterator[None]:
             sys.path.remove(here)
 
 
-def _dim(asked: str, network: torch.nn.Module, size: int) -> int:
+def _dim(network: torch.nn.Module, size: int) -> int:
     """Length of a feature vector, from two images of noise."""
     import torch
 
@@ -121,21 +117,17 @@ def _dim(asked: str, network: torch.nn.Module, size: int) -> int:
             features = network(images)
     except Exception as error:
         raise HeadlightError(
-            f"--encoder {asked}: fed (2, 3, {size}, {size}) float32 it raised {_told(error)}"
+            f"fed (2, 3, {size}, {size}) float32 it raised {_told(error)}"
         ) from error
     if not isinstance(features, torch.Tensor):
-        raise HeadlightError(
-            f"--encoder {asked}: it gives {type(features).__name__}, not a tensor (batch, dim)"
-        )
+        raise HeadlightError(f"it gives {type(features).__name__}, not a tensor (batch, dim)")
     if features.ndim != 2 or features.shape[0] != 2 or not features.shape[1]:
-        raise HeadlightError(
-            f"--encoder {asked}: of 2 images it gives shape {tuple(features.shape)}, not (2, dim)"
-        )
+        raise HeadlightError(f"of 2 images it gives shape {tuple(features.shape)}, not (2, dim)")
     if not features.isfinite().all():
-        raise HeadlightError(f"--encoder {asked}: its features are not finite numbers")
+        raise HeadlightError("its features are not finite numbers")
     return features.shape[1]
 
 
 def _told(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name, text = type(error).__name__, one_line(error)
+    return name if text == name else f"{name}: {text}"

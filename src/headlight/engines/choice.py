@@ -6,34 +6,34 @@ import warnings
 from importlib.util import find_spec
 
 from headlight.devices import resolve_devices
-from headlight.encoders import Encoder, Fusion
+from headlight.encoders import Encoder, Encoders
 from headlight.engines.base import Engine, Unsupported
 from headlight.engines.probe import PRECISIONS
 from headlight.errors import HeadlightError
 
 
-def make_engines(fusion: Fusion, device: str = "auto", precision: str = "auto") -> list[Engine]:
+def make_engines(encoders: Encoders, device: str = "auto", precision: str = "auto") -> list[Engine]:
     """An engine for each part; see `make_engine`."""
-    return [make_engine(part, device, precision) for part in fusion.parts]
+    return [make_engine(part, device, precision) for part in encoders.parts]
 
 
-def engines_like(fusion: Fusion, engine: str, device: str = "auto") -> list[Engine]:
+def engines_like(encoders: Encoders, engine: str, device: str = "auto") -> list[Engine]:
     """Engines of the arithmetic of ``engine``, where this machine has it, else as `make_engines`.
 
     Rounding moves images between clusters: what joins features should be computed as they were.
 
     Arguments:
-        fusion: the encoders.
+        encoders: what computes new features.
         engine: what computed the features, see `engine_name`.
         device: see `make_engine`.
     """
     arithmetic = {name.rpartition("-")[2] for name in engine.split("+")}
     if len(arithmetic) == 1:
         try:
-            return make_engines(fusion, device, arithmetic.pop())
+            return make_engines(encoders, device, arithmetic.pop())
         except HeadlightError:
             pass
-    return make_engines(fusion, device)
+    return make_engines(encoders, device)
 
 
 def make_engine(encoder: Encoder, device: str = "auto", precision: str = "auto") -> Engine:

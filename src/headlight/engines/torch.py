@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -34,8 +33,6 @@ class TorchEngine(Engine):
         batch_size: images a batch; if left out 4 on a CPU, where more are no faster, and on a GPU
             as many as its memory allows, up to 512.
         precision: ``bf16`` or ``f32``; chosen as above if left out.
-        compiled: run it through `torch.compile`; where that fails, a warning says so. It changes
-            rounding and takes a minute, so it pays for very many images only.
     """
 
     def __init__(
@@ -45,7 +42,6 @@ class TorchEngine(Engine):
         batch_size: int | None = None,
         *,
         precision: str | None = None,
-        compiled: bool = False,
     ) -> None:
         self._device = torch.device(device)
         self._cuda = self._device.type == "cuda"
@@ -56,8 +52,6 @@ class TorchEngine(Engine):
         self._precision = precision or (self._chosen_precision() if self._cuda else "f32")
         self.batch_size = batch_size or (largest_batch(self._fits) if self._cuda else ON_CPU)
         self.name = f"torch-{self._precision}"
-        if compiled and self._compile():
-            self.name += "-compiled"
         self._copies = torch.cuda.Stream(self._device) if self._cuda else None
 
     def encode(self, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -125,18 +119,6 @@ class TorchEngine(Engine):
         self._precision = "bf16"
         found = self._forward(torch.from_numpy(images).to(self._device)).cpu().numpy()
         return "f32" if fault(found, expected, "bf16") else "bf16"
-
-    def _compile(self) -> bool:
-        plain = self._network
-        pixels = torch.zeros((self.batch_size, *self._shape), dtype=torch.uint8)
-        try:
-            self._network = torch.compile(plain, dynamic=False)  # type: ignore[assignment]
-            self._forward(pixels.to(self._device))
-        except Exception as error:  # of the compiler: anything may come
-            self._network = plain
-            warnings.warn(f"torch.compile failed ({type(error).__name__}): not used", stacklevel=3)
-            return False
-        return True
 
 
 class _Slot:

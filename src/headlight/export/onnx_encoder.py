@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headlight.encoders import load_encoder, load_fusion
+from headlight.encoders import load_encoder, load_encoders
 from headlight.errors import HeadlightError
 from headlight.export.onnx_head import IR_VERSION, OPSET
 from headlight.runs import Run
@@ -46,16 +46,16 @@ def encoder_of(run: Run) -> Encoder:
     except HeadlightError as error:
         raise Unexportable("the encoder imports code, which an export never does") from error
     try:
-        fusion = load_fusion(wanted.name)
+        encoders = load_encoders(wanted.name)
     except HeadlightError as error:
         raise Unexportable(f"the encoder can't be loaded here: {error}") from error
-    if len(fusion.parts) > 1:
+    if len(encoders.parts) > 1:
         raise Unexportable("the features are of several encoders, whose images differ in size")
-    if fusion.weights_hash != wanted.weights:
+    if encoders.weights_hash != wanted.weights:
         raise Unexportable("the encoder's weights here are not those of the run")
-    if fusion.parts[0].convert is not None:
+    if encoders.parts[0].convert is not None:
         raise Unexportable("the encoder is an ONNX file already, which headlight does not change")
-    return fusion.parts[0]
+    return encoders.parts[0]
 
 
 def network_of(encoder: Encoder) -> torch.nn.Module:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from headlight.encoders import Fusion
+from headlight.encoders import Encoders
 from headlight.engines import Engine, cpu_count, engine_name
 from headlight.features.store import FeatureStore
 from headlight.features.update import EmbedReport, Progress, StoreUpdate, half
@@ -30,7 +30,7 @@ R = TypeVar("R")
 def embed_source(
     source: ImageSource,
     store: FeatureStore,
-    encoders: Fusion,
+    encoders: Encoders,
     engines: Sequence[Engine],
     progress: Progress | None = None,
 ) -> EmbedReport:
@@ -68,7 +68,7 @@ def embed_source(
 def encode(
     source: ImageSource,
     refs: Iterable[ImageRef],
-    encoders: Fusion,
+    encoders: Encoders,
     engines: Sequence[Engine],
     views: Callable[[ImageRef], int],
     *,
@@ -135,7 +135,7 @@ def _last_with_views(ids: np.ndarray, images: int | None) -> int:
 
 
 def _views(
-    source: ImageSource, ref: ImageRef, encoders: Fusion, views: int, limits: DecodeLimits
+    source: ImageSource, ref: ImageRef, encoders: Encoders, views: int, limits: DecodeLimits
 ) -> list[list[np.ndarray]]:
     """For each encoder all views of one image, (size, size, 3) uint8; decoded once."""
     if ref.problem:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headlight.counts import counted
-from headlight.encoders import load_fusion
+from headlight.encoders import load_encoders
 from headlight.engines import engine_name, engines_like, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import (
@@ -144,7 +144,7 @@ def _encoding(
     device: str,
     precision: str,
 ) -> tuple[StoreSettings, Work]:
-    encoders = load_fusion(encoder)
+    encoders = load_encoders(encoder)
     folder = path / "features.lance"
     if precision == "auto" and folder.exists():
         engines = engines_like(encoders, FeatureStore.open(folder).settings.engine, device)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from headlight.encoders import load_fusion, part_names
+from headlight.encoders import load_encoders, part_names
 from headlight.engines import engine_name, engines_like
 from headlight.errors import HeadlightError
 from headlight.features import Progress, encode
@@ -81,7 +81,7 @@ def predict_run(
             f"here: use load_run({str(run.path)!r}).model.predict(features) in Python"
         )
     refuse_code(run, encoder)
-    encoders = load_fusion(run.info.encoder.name)
+    encoders = load_encoders(run.info.encoder.name)
     if encoders.weights_hash != run.info.encoder.weights:
         raise HeadlightError(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "

@@ -11,7 +11,7 @@ import torch
 
 from headlight.cli.printing import show_run
 from headlight.cli.terminal import Terminal
-from headlight.encoders import load_encoder, load_fusion
+from headlight.encoders import load_encoder, load_encoders
 from headlight.evaluation import score
 from headlight.pipeline import cluster
 from headlight.runs import fit_run
@@ -73,6 +73,6 @@ def test_a_plus_in_the_name_of_a_folder_joins_no_encoders(
     form: str, checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(checkpoint, tmp_path / "a+b")
-    parts = load_fusion(form.format(f"hf:{folder}")).parts
+    parts = load_encoders(form.format(f"hf:{folder}")).parts
     assert sorted(part.dim for part in parts) == [32, *[1280] * (len(parts) - 1)]
     assert len(parts) == 1 + form.count("lite0")
