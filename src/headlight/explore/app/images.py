@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,7 +21,6 @@ LONGEST = 288
 TINY = 48  # an original no larger is kept exactly, and shown with its pixels as squares
 LARGE = 1600  # longest side of a picture shown alone
 QUALITY = 80
-PATIENCE = 5.0  # seconds to wait for the pictures of the first page
 WORKERS = min(4, os.cpu_count() or 1)
 KINDS = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -60,28 +59,35 @@ class Pictures:
         self._pool = ThreadPoolExecutor(WORKERS, "pictures")
         self._bad: dict[int, Picture] = {}
         self._lock = threading.Lock()
-        self._first = threading.Event()
-        self._first.set()
+        self._first: frozenset[int] = frozenset()
+        self._first_made = threading.Event()
 
-    def make_first(self, rows: Sequence[int]) -> None:
-        """Begins to make what the first page shows, all in one pass; others wait for it.
+    def make_first(self, rows: Sequence[int], then: Callable[[], object]) -> None:
+        """Begins to make what the first page shows, all in one pass; whoever asks for it waits.
 
         The page asks for them one by one, and of a Parquet file each might decode a row group.
+
+        Arguments:
+            rows: of the first page.
+            then: called when they are made.
         """
-        self._first.clear()
+        self._first = frozenset(rows)
 
         def make() -> None:
             try:
                 self._in_order(rows)
+            except (RuntimeError, CancelledError):  # closed meanwhile
+                return
             finally:
-                self._first.set()
+                self._first_made.set()
+            then()
 
         threading.Thread(target=make, name="first pictures", daemon=True).start()
 
     def thumbnails(self, rows: Sequence[int]) -> list[Picture]:
         """Thumbnails of ``rows``, in their order; those not yet made are made in the source's."""
-        if any(not self.cache.has(row) for row in rows):
-            self._first.wait(PATIENCE)
+        if not self._first.isdisjoint(rows):
+            self._first_made.wait()
         return self._in_order(rows)
 
     def _in_order(self, rows: Sequence[int]) -> list[Picture]:
@@ -95,8 +101,8 @@ class Pictures:
 
     def thumbnail(self, row: int) -> Picture:
         """One of `thumbnails`, made by the thread that asks."""
-        if not self.cache.has(row):
-            self._first.wait(PATIENCE)
+        if row in self._first:
+            self._first_made.wait()
         return self._kept(row) or self._made(row)
 
     def large(self, row: int) -> Picture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ class Session:
         self.paths = run.assignments["path"]
         self._confidence = run.assignments["confidence"].to_numpy()
         self._fitted = run.assignments["cluster"].to_numpy().astype(np.int32)
-        ids = (ImageRef(name, 0, 0).id for name in self.paths.to_pylist())
-        self.cache = PictureCache(path / "thumbnails", np.fromiter(ids, np.int64, self.n))
+        ids = array("q", (ImageRef(name, 0, 0).id for name in self.paths.to_pylist()))
+        self.cache = PictureCache(path / "thumbnails.sqlite", ids)
         self.pictures = Pictures(self.opened.source, self.paths, self.cache)
         self.vectors = Vectors(run)
         self.filler = Filler(self.pictures)
@@ -63,11 +64,9 @@ class Session:
         self._fill_faces(run.clusters.to_pylist())
 
     def start(self) -> None:
-        """Begins to load features and to make thumbnails, in the background."""
-        if self.vectors and self.filler and self.pictures:
-            self.pictures.make_first(self._first_page())
-            self.vectors.start()
-            self.filler.start()
+        """Begins to make thumbnails, the first page's first, and to load features meanwhile."""
+        if self.pictures:
+            self.pictures.make_first(self._first_page(), self._start_rest)
 
     def close(self) -> None:
         """Ends what `start` began."""
@@ -75,6 +74,11 @@ class Session:
             self.filler.stop()
             self.pictures.close()
             self.cache.close()
+
+    def _start_rest(self) -> None:
+        if self.vectors and self.filler:
+            self.vectors.start()
+            self.filler.start()
 
     def _first_page(self) -> list[int]:
         """Rows likely to be on the first screen: faces of the largest clusters, and the largest."""

@@ -11,8 +11,6 @@ from headlight.errors import HeadlightError
 from headlight.runs import Run
 from headlight.runs.features import plain_batches, plain_features
 
-PATIENCE = 4.0  # seconds in which the first page comes first
-
 
 class Vectors:
     """Projected features of all images, loaded in a thread of their own.
@@ -26,14 +24,16 @@ class Vectors:
         self._rows = np.empty((0, 0), np.float16)
         self._problem: Exception | None = None
         self._done = threading.Event()
-        self._wanted = threading.Event()
-        self._thread = threading.Thread(target=self._load, name="features", daemon=True)
+        self._thread: threading.Thread | None = None
         self._index: Any = None
-        self._index_lock = threading.Lock()
+        self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begins to load, as soon as somebody wants them or the first page is likely out."""
-        self._thread.start()
+        """Begins to load, unless it has begun."""
+        with self._lock:
+            if not self._thread:
+                self._thread = threading.Thread(target=self._load, name="features", daemon=True)
+                self._thread.start()
 
     @property
     def ready(self) -> bool:
@@ -46,7 +46,7 @@ class Vectors:
         Raises:
             HeadlightError: the run has no features that fit its assignments.
         """
-        self._wanted.set()
+        self.start()
         self._done.wait()
         if self._problem:
             raise HeadlightError(f"the features can't be read: {self._problem}")
@@ -82,7 +82,7 @@ class Vectors:
         import faiss
 
         vectors = self.rows()
-        with self._index_lock:
+        with self._lock:
             if self._index is None:
                 index = faiss.IndexScalarQuantizer(
                     vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
@@ -94,7 +94,6 @@ class Vectors:
         return self._index
 
     def _load(self) -> None:
-        self._wanted.wait(PATIENCE)
         try:
             self._rows = _projected(self._run)
         except Exception as error:  # said when somebody needs them
