@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from headlight.benchmark.baselines import (
-    SCORES,
     Fitted,
     Method,
     compare,
@@ -25,6 +24,7 @@ from headlight.clustering.recipes import views_used
 from headlight.encoders import load_fusion
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
+from headlight.evaluation import SCORES
 from headlight.features import EmbedReport, ImageFeatures, Stages
 from headlight.images import ImageSource
 from headlight.runs import Run, embed_run

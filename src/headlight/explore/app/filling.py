@@ -10,7 +10,7 @@ import time
 import pyarrow.compute as pc
 
 from headlight.explore.app.images import Pictures
-from headlight.explore.thumbnails import natural_key
+from headlight.images.source import natural_key
 
 QUIET = 0.4  # seconds since a person last asked for something
 NICE = 15
