@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socket
 import threading
@@ -18,10 +19,11 @@ from PIL import Image
 from headlight.errors import HeadlightError
 from headlight.explore.app import explore
 from headlight.explore.app.cache import PictureCache
+from headlight.explore.report import write_report
 from headlight.images import ImageRef
 from headlight.review.log import FILE, move
 from headlight.review.review import review
-from headlight.runs import load_run
+from headlight.runs import Run, load_run
 from tests.conftest import draw
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server
@@ -183,6 +185,40 @@ def test_orders_search_and_facts(server: Server) -> None:
     fact = server.ask("/api/facts?rows=7")[1][0]
     assert (fact["path"], fact["cluster"], fact["outlier"]) == ("b1.jpg", 1, False)
     assert server.ask("/api/rows?cluster=1&order=typical")[0] == 409  # there are no features
+
+
+TYPICAL = re.compile(
+    r'<article class="card" id="cluster-(\d+)".*?<ul class="typical">(.*?)</ul>', re.S
+)
+
+
+def test_report_and_app_show_the_same_typical_images(digits_run: Run, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(digits_run.path, tmp_path / "digits.headlight"))
+    server = Server(path)
+    names = np.array(digits_run.assignments["path"].to_pylist())
+
+    def compare() -> None:
+        html = write_report(load_run(path), tmp_path / "r.html").read_text("utf-8")
+        state = server.ask("/api/state")[1]
+        faces = {cluster["id"]: cluster["faces"] for cluster in state["clusters"]}
+        cards = [(int(k), re.findall(r'alt="([^"]+)"', card)) for k, card in TYPICAL.findall(html)]
+        assert sorted(k for k, _ in cards) == sorted(k for k, rows in faces.items() if rows)
+        for k, shown in cards:
+            order = server.ask(f"/api/rows?cluster={k}&order=typical")[1]
+            rows = [row for row in np.frombuffer(order, "<i4").tolist() if row not in outliers]
+            assert shown == names[rows[: len(shown)]].tolist()
+            assert shown[:4] == names[faces[k]].tolist()
+
+    outliers: list[int] = []
+    compare()
+    first = np.frombuffer(server.ask("/api/rows?cluster=0&order=typical")[1], "<i4")
+    outliers = first[:3].tolist()
+    assert server.ask("/api/outlier", {"rows": outliers, "value": True})[0] == 200
+    assert server.ask("/api/move", {"rows": first[5:60].tolist(), "cluster": 1})[0] == 200
+    assert server.ask("/api/merge", {"clusters": [2, 3], "into": 3})[0] == 200
+    assert server.ask("/api/split", {"cluster": 4, "parts": 3})[0] == 200
+    compare()
+    server.kill()
 
 
 def test_edits_are_on_disk_before_they_are_answered(tmp_path: Path) -> None:

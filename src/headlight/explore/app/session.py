@@ -247,9 +247,8 @@ class Session:
         if order == "name" or not len(rows):
             return rows.astype(np.int32)
         if order == "typical" and cluster is not None:
-            score = self._vectors().typical(rows, ~out[rows])
-        else:
-            score = np.nan_to_num(self._confidence[rows])
+            return self._vectors().typical_first(rows, out).astype(np.int32)
+        score = np.nan_to_num(self._confidence[rows])
         ranked = np.argsort(score if order == "uncertain" else -score, kind="stable")
         return rows[ranked].astype(np.int32)
 
@@ -338,8 +337,8 @@ class Session:
         if not len(members):
             return []
         if self.vectors and self.vectors.ready:
-            score = self.vectors.typical(members)
-            self._faces[cluster] = members[np.argsort(-score, kind="stable")[:FACES]].tolist()
+            typical = self.vectors.typical_first(members, self.outlier)
+            self._faces[cluster] = typical[:FACES].tolist()
             return self._faces[cluster]
         # Until the features are loaded, those the head is surest of.
         score = np.nan_to_num(self._confidence[members])
