@@ -27,6 +27,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.machine import machine
+from headlight.explore.app.cache import PictureCache
+from headlight.images import ImageRef
 from headlight.runs import load_run
 
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
@@ -168,11 +170,12 @@ def _undo(page: Any) -> float:
 
 
 def _wait_for_thumbnails(run: Path) -> None:
-    images = load_run(run).info.source.images
-    index = run / "thumbnails" / "index-1.bin"
+    ids = [ImageRef(path, 0, 0).id for path in load_run(run).assignments["path"].to_pylist()]
+    cache = PictureCache(run / "thumbnails.sqlite", ids)
     end = time.monotonic() + 600
-    while index.stat().st_size < images * 24 and time.monotonic() < end:
+    while cache.missing() and time.monotonic() < end:
         time.sleep(0.5)
+    cache.close()
 
 
 def _peak_mib(pid: int) -> float:
@@ -199,7 +202,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.run.resolve().parent) as folder:
         copy = Path(folder) / "copy.headlight"
         shutil.copytree(given.run, copy, copy_function=_link_or_copy)
-        shutil.rmtree(copy / "thumbnails", ignore_errors=True)
+        (copy / "thumbnails.sqlite").unlink(missing_ok=True)
         (copy / "edits.jsonl").unlink(missing_ok=True)
         images = load_run(copy).info.source.images
         rows = measure(copy, chromium)

@@ -66,6 +66,7 @@ def make(given: argparse.Namespace) -> dict[str, float]:
 
     from headlight.images import open_source
     from headlight.runs.files import write_table
+    from headlight.runs.projected import project
     from headlight.runs.tables import assignments_table, clusters_table
 
     features = _features(given)
@@ -84,8 +85,9 @@ def make(given: argparse.Namespace) -> dict[str, float]:
         pa.array(paths), chances, outlying, np.full(n, -1), np.zeros((n, 2), np.float32)
     )
     given.out.mkdir(parents=True, exist_ok=True)
+    rows = project(features, features.mean(0, dtype=np.float32))
     write_table(given.out / "assignments.parquet", table)
-    write_table(given.out / "clusters.parquet", clusters_table(table, features, _quality()))
+    write_table(given.out / "clusters.parquet", clusters_table(table, rows, _quality()))
     none = pa.table({"path": pa.array([], pa.string()), "error": pa.array([], pa.string())})
     write_table(given.out / "quarantine.parquet", none)
     source_info = SourceInfo(uri=source.uri, images=n, quarantined=0)
@@ -132,12 +134,14 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
     from headlight.runs import load_run
     from headlight.runs.files import write_table
     from headlight.runs.map import DIMS, image_map, map_points
+    from headlight.runs.projected import project
 
     run, features = load_run(given.out), _features(given)
     table = run.assignments
     projection = fit_projection(Features(features), DIMS)  # the model's own, in a run
     started = time.perf_counter()
-    xy = image_map(map_points(features, projection), table["cluster"].to_numpy())
+    rows = project(features, projection.mean.numpy(), projection.components.numpy())
+    xy = image_map(map_points(rows), table["cluster"].to_numpy())
     seconds = time.perf_counter() - started
     for name, values in zip(("map_x", "map_y"), xy.T, strict=True):
         place = table.schema.get_field_index(name)

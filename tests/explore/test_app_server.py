@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import socket
 import threading
@@ -17,9 +18,12 @@ from PIL import Image
 
 from headlight.errors import HeadlightError
 from headlight.explore.app import explore
+from headlight.explore.app.cache import PictureCache
+from headlight.explore.report import write_report
+from headlight.images import ImageRef
 from headlight.review.log import FILE, move
 from headlight.review.review import review
-from headlight.runs import load_run
+from headlight.runs import Run, load_run
 from tests.conftest import draw, rewrite_info
 from tests.explore.handmade import handmade_run
 from tests.explore.serving import Server
@@ -183,6 +187,40 @@ def test_orders_search_and_facts(server: Server) -> None:
     assert server.ask("/api/rows?cluster=1&order=typical")[0] == 409  # there are no features
 
 
+TYPICAL = re.compile(
+    r'<article class="card" id="cluster-(\d+)".*?<ul class="typical">(.*?)</ul>', re.S
+)
+
+
+def test_report_and_app_show_the_same_typical_images(digits_run: Run, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(digits_run.path, tmp_path / "digits.headlight"))
+    server = Server(path)
+    names = np.array(digits_run.assignments["path"].to_pylist())
+
+    def compare() -> None:
+        html = write_report(load_run(path), tmp_path / "r.html").read_text("utf-8")
+        state = server.ask("/api/state")[1]
+        faces = {cluster["id"]: cluster["faces"] for cluster in state["clusters"]}
+        cards = [(int(k), re.findall(r'alt="([^"]+)"', card)) for k, card in TYPICAL.findall(html)]
+        assert sorted(k for k, _ in cards) == sorted(k for k, rows in faces.items() if rows)
+        for k, shown in cards:
+            order = server.ask(f"/api/rows?cluster={k}&order=typical")[1]
+            rows = [row for row in np.frombuffer(order, "<i4").tolist() if row not in outliers]
+            assert shown == names[rows[: len(shown)]].tolist()
+            assert shown[:4] == names[faces[k]].tolist()
+
+    outliers: list[int] = []
+    compare()
+    first = np.frombuffer(server.ask("/api/rows?cluster=0&order=typical")[1], "<i4")
+    outliers = first[:3].tolist()
+    assert server.ask("/api/outlier", {"rows": outliers, "value": True})[0] == 200
+    assert server.ask("/api/move", {"rows": first[5:60].tolist(), "cluster": 1})[0] == 200
+    assert server.ask("/api/merge", {"clusters": [2, 3], "into": 3})[0] == 200
+    assert server.ask("/api/split", {"cluster": 4, "parts": 3})[0] == 200
+    compare()
+    server.kill()
+
+
 def test_edits_are_on_disk_before_they_are_answered(tmp_path: Path) -> None:
     run = make(tmp_path)
     server = Server(run)
@@ -217,42 +255,34 @@ def test_another_process_is_heard_and_not_undone_by_mistake(tmp_path: Path) -> N
     server.kill()
 
 
+def cache_of(run: Path) -> PictureCache:
+    paths = load_run(run).assignments["path"].to_pylist()
+    return PictureCache(run / "thumbnails.sqlite", [ImageRef(path, 0, 0).id for path in paths])
+
+
 def test_thumbnails_outlive_their_images(tmp_path: Path) -> None:
     run = make(tmp_path)
     server = Server(run)
+    # All are made, though nobody asks for them.
+    cache = cache_of(run)
     end = time.monotonic() + 20
-    while (run / "thumbnails" / "index-1.bin").stat().st_size < 12 * 24:
+    while cache.missing():
         assert time.monotonic() < end
         time.sleep(0.1)
+    cache.close()
     first = server.ask("/thumbnail/x/3")[1]
     server.kill()
-    with (run / "thumbnails" / "index-1.bin").open("ab") as file:
-        file.write(b"torn")
     shutil.rmtree(tmp_path / "photos")
     server = Server(run)
     assert server.ask("/thumbnail/x/3")[1] == first
     assert server.ask("/image/x/3") == (200, first)  # better than nothing
     assert any("gone" in note for note in server.ask("/api/state")[1]["notes"])
     server.kill()
-    shutil.rmtree(run / "thumbnails")
+    for left in run.glob("thumbnails.sqlite*"):
+        left.unlink()
     server = Server(run)
     assert server.ask("/thumbnail/x/3") == (404, b"gone")
     assert server.ask("/api/pictures?rows=3,4")[1] == b"\0\0\0\0G" * 2
-    server.kill()
-
-
-def test_damaged_thumbnails_are_made_again(tmp_path: Path) -> None:
-    run = make(tmp_path)
-    server = Server(run)
-    good = server.ask("/thumbnail/x/0")[1]
-    server.kill()
-    pictures = run / "thumbnails" / "pictures-1.bin"
-    data = bytearray(pictures.read_bytes())
-    for i in range(0, len(data), 50):
-        data[i] ^= 0xFF
-    pictures.write_bytes(data)
-    server = Server(run)
-    assert server.ask("/thumbnail/x/0")[1] == good
     server.kill()
 
 

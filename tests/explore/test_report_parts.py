@@ -25,9 +25,10 @@ from headlight.explore.report.contents import contents_of
 from headlight.explore.report.duplicates import near_duplicates
 from headlight.explore.report.relations import TREE_WIDTH, curve_of, draw_tree, tree_of
 from headlight.explore.report.sprite_sheet import BYTES, CELLS, SMALLEST, Sheet
-from headlight.explore.thumbnails import Thumbnail, make_thumbnails, shrunk
+from headlight.explore.report.thumbnails import make_thumbnails, shrunk
 from headlight.export.json_file import export_json
 from headlight.images import open_source
+from headlight.images.thumbnail import Thumbnail
 from headlight.review import evaluate
 from headlight.review.log import merge, move, rename
 from headlight.review.review import review

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from headlight.errors import HeadlightError
-from headlight.evaluation.metrics import score
+from headlight.evaluation.metrics import SCORES, score
 from headlight.features import ImageFeatures
 
-SCORES = ("acc", "nmi", "ari")
 N_COMPONENTS = 200
 SAMPLE = 20_000
 CHUNK = 4096

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from headlight.cli import STOPPED
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, reason
 
 app = typer.Typer(
     name="headlight",
@@ -87,7 +87,7 @@ def _sentence(error: BaseException) -> str:
             f"the disk is full{where}: free some space, then run the same command again to resume"
         )
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'} can't be read or written: {error.strerror.lower()}"
+        return f"{error.filename or 'a file'} can't be read or written: {reason(error)}"
     text = " ".join(str(error).split())[:300]
     return (
         f"unexpected {type(error).__name__}: {text} (--debug shows the traceback; please report it)"

@@ -122,8 +122,9 @@ def benchmark(
     debug: Debug = False,
 ) -> None:
     """Compare headlight with baselines on a published data set."""
-    from headlight.benchmark.run import SCORES, about, spread
+    from headlight.benchmark.run import about, spread
     from headlight.benchmark.run import benchmark as run_all
+    from headlight.evaluation import SCORES
 
     terminal = Terminal(quiet, as_json)
     with Stages(terminal) as stages:

@@ -1,7 +1,6 @@
 """Images: their sources, decoding, and augmented views."""
 
 from headlight.images.augmentation import augment
-from headlight.images.data_uri import data_uri
 from headlight.images.decoding import DecodeLimits, decode
 from headlight.images.open import open_source
 from headlight.images.source import BadImage, ImageRef, ImageSource
@@ -12,7 +11,6 @@ __all__ = [
     "ImageRef",
     "ImageSource",
     "augment",
-    "data_uri",
     "decode",
     "open_source",
 ]

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from headlight.errors import reason
 from headlight.images.file_types import claims_no_image
 from headlight.images.source import BadImage, ImageRef, ImageSource
 
@@ -53,8 +54,8 @@ class FolderSource(ImageSource):
             if claims_no_image(path):
                 others += 1
             elif _printable(path) != path:
-                reason = "the file name is not valid UTF-8: rename the file to use it"
-                yield ImageRef(_printable(path), info.st_size, info.st_mtime_ns, reason)
+                problem = "the file name is not valid UTF-8: rename the file to use it"
+                yield ImageRef(_printable(path), info.st_size, info.st_mtime_ns, problem)
             elif not stat.S_ISREG(info.st_mode):
                 # Opening a pipe or a device could wait for ever.
                 yield ImageRef(path, 0, info.st_mtime_ns, "not a regular file")
@@ -71,7 +72,8 @@ class FolderSource(ImageSource):
             with file.open("rb") as stream:
                 data = stream.read(limit + 1)
         except OSError as error:
-            raise BadImage(f"unreadable: {_why(error)}") from error
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            raise BadImage(f"unreadable: {_why(error)}", gone) from error
         if len(data) > limit:
             raise BadImage(f"larger than the limit of {limit / 2**20:.0f} MiB")
         return data
@@ -100,4 +102,4 @@ def _hidden(name: str) -> bool:
 def _why(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return "its path is longer than the system allows: move it up, or shorten folders' names"
-    return (error.strerror or str(error)).lower()
+    return reason(error)

@@ -51,13 +51,14 @@ class ParquetSource(ImageSource):
         """See `ImageSource.read`."""
         name, _, row = path.rpartition("#")
         if name not in self._files or not row.isdigit():
-            raise BadImage("not an image of this source")
+            raise BadImage("not an image of this source", gone=True)
         try:
             data = self._value(name, int(row))
         except IndexError:  # the file has changed since
-            raise BadImage("gone: the file has no such row") from None
+            raise BadImage("gone: the file has no such row", gone=True) from None
         except Exception as error:
-            raise BadImage(f"unreadable: {first_line(error)}") from error
+            gone = not self._files[name].exists()
+            raise BadImage(f"unreadable: {first_line(error)}", gone) from error
         if not data:
             raise BadImage("empty: no bytes in this row")
         if len(data) > limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,16 @@ from functools import cached_property
 
 
 class BadImage(Exception):  # noqa: N818 - not a failure of the program: a verdict on one image
-    """One image can't be used; the message is the reason a person reads in the quarantine."""
+    """One image can't be used.
+
+    Arguments:
+        reason: what a person reads in the quarantine.
+        gone: it is no longer there.
+    """
+
+    def __init__(self, reason: str, gone: bool = False) -> None:
+        super().__init__(reason)
+        self.gone = gone
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,12 @@ class ImageRef:
     def stamp(self) -> int:
         """A signed 64-bit mark of the file's state: another size or time gives another stamp."""
         return _hash64(f"{self.size}:{self.mtime_ns}".encode())
+
+
+def natural_key(path: str) -> list[tuple[int, str]]:
+    """Sorts paths as sources keep their images: ``file#9`` before ``file#10``."""
+    parts = re.split(r"([0-9]+)", path)
+    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)]
 
 
 class ImageSource(ABC):

@@ -1,7 +1,4 @@
-"""How a run shows itself in a notebook: figures, and for each cluster a strip of typical images.
-
-The pictures are made here, small, and not by `headlight.explore`: imports go down only.
-"""
+"""How a run shows itself in a notebook: figures, and for each cluster a strip of typical images."""
 
 from __future__ import annotations
 
@@ -11,12 +8,11 @@ from html import escape
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageOps
-
 from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.evaluation import SCORES
-from headlight.images import BadImage, DecodeLimits, ImageSource, data_uri, decode
+from headlight.images import ImageSource
+from headlight.images.thumbnail import Thumbnail, encoded, make_thumbnail, square
 from headlight.review.evaluating import known_scores
 from headlight.review.review import review
 
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
 OPEN, LISTED = 20, 100  # clusters shown at once, and in all
 STRIP, SHORT_STRIP = 8, 2  # images of a cluster shown at once, and of one folded away
 SIDE = 64  # pixels of a picture
-TINY = 32  # an original no larger than this is shown with its pixels as squares
 MOST_BYTES = 900_000  # of all pictures
 LONGEST = 80  # letters of a name
 QUALITY = 70  # of JPEG
@@ -109,31 +104,23 @@ def _pictures(run: Run, paths: list[str]) -> dict[str, str]:
         source: ImageSource | None = run.source
     except (HeadlightError, OSError):
         source = None
+
+    def made(path: str) -> Thumbnail:
+        return make_thumbnail(
+            source, path, SIDE, lambda image: encoded(square(image, SIDE), "JPEG", quality=QUALITY)
+        )
+
     with ThreadPoolExecutor(WORKERS) as pool:
-        uris = list(pool.map(lambda path: _uri(source, path), paths))
+        thumbnails = list(pool.map(made, paths))
     left = MOST_BYTES
     found = {}
-    for path, (uri, tiny) in zip(paths, uris, strict=True):
-        name = escape(path[-LONGEST:])
+    for path, thumbnail in zip(paths, thumbnails, strict=True):
+        name, uri = escape(path[-LONGEST:]), thumbnail.uri
         left -= len(uri)
         if uri and left > 0:
-            style = PICTURE + (";image-rendering:pixelated" if tiny else "")
+            style = PICTURE + (";image-rendering:pixelated" if thumbnail.tiny else "")
             found[path] = f'<img src="{uri}" alt="{name}" title="{name}" style="{style}">'
         else:
             label = f'role="img" aria-label="{name}" title="{name}"'
             found[path] = f'<span {label} style="{EMPTY}"></span>'
     return found
-
-
-def _uri(source: ImageSource | None, path: str) -> tuple[str, bool]:
-    """The picture as a data URI, empty if there is none, and whether the original is tiny."""
-    if source is None:
-        return "", False
-    try:
-        image = decode(source.read(path, DecodeLimits().file_bytes), SIDE)
-    except BadImage:
-        return "", False
-    if max(image.size) <= TINY:
-        return data_uri(image, "PNG", QUALITY), True
-    fitted = ImageOps.fit(image, (SIDE, SIDE), Image.Resampling.LANCZOS)
-    return data_uri(fitted, "JPEG", QUALITY), False

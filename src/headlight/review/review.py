@@ -11,9 +11,9 @@ from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review.changes import Change, ReviewState, free_name, plan
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
-from headlight.runs.features import plain_features
+from headlight.runs.projected import centre_of, projected_rows, typical_first
 from headlight.runs.run import Run, load_run
-from headlight.runs.tables import NEAREST, PROTOTYPES, cluster_centres, unit_chunks
+from headlight.runs.tables import NEAREST, PROTOTYPES, members_of
 
 _KEPT = frozenset(("cluster", "name", "size", "mean_confidence", "prototypes", "nearest"))
 
@@ -214,27 +214,29 @@ class Review:
     def _described(self, clusters: list[int], fresh: set[int]) -> dict[int, dict[str, Any]]:
         """Prototypes of the fresh clusters, and the nearest of all of them."""
         number = np.searchsorted(clusters, self.labels)
-        kept = np.where(self.outlier, len(clusters), number)
+        # Outliers are typical of nothing, and pull at no centre.
+        of_cluster = members_of(np.where(self.outlier, len(clusters), number), len(clusters))
         if (self.run.path / "features.lance").exists():
-            features = plain_features(self.run)
-            # A cluster more than there are, for the outliers, which pull at no centre.
-            centres = cluster_centres(features, kept, len(clusters) + 1)[:-1]
-            score = _similarity(features, centres, number)
+            rows = projected_rows(self.run)
+            centres = np.stack([centre_of(rows, members) for members in of_cluster])
         else:  # deleted, as one may
-            score = self.run.assignments["confidence"].to_numpy()
+            confidence = self.run.assignments["confidence"].to_numpy()
             centres = None
         paths = self.run.assignments["path"]
         found: dict[int, dict[str, Any]] = {}
-        for i, cluster in enumerate(clusters):
+        for i, (cluster, members) in enumerate(zip(clusters, of_cluster, strict=True)):
             found[cluster] = {}
             if cluster in fresh:
-                members = np.flatnonzero(kept == i)
-                typical = members[np.argsort(-score[members], kind="stable")[:PROTOTYPES]]
+                if centres is None:
+                    order = members[np.argsort(-confidence[members], kind="stable")]
+                else:
+                    order = typical_first(rows, members, centres[i])
+                typical = order[:PROTOTYPES]
                 found[cluster]["prototypes"] = [paths[int(row)].as_py() for row in typical]
             if centres is not None:
                 near = centres @ centres[i]
-                order = [int(j) for j in np.argsort(-near, kind="stable") if j != i]
-                there = [j for j in order if centres[j].any()] if centres[i].any() else []
+                others = [int(j) for j in np.argsort(-near, kind="stable") if j != i]
+                there = [j for j in others if centres[j].any()] if centres[i].any() else []
                 found[cluster]["nearest"] = [clusters[j] for j in there[:NEAREST]]
         return found
 
@@ -270,9 +272,3 @@ def review(run: Run) -> Review:
         HeadlightError: it is not fitted, or ``edits.jsonl`` or another file of it is damaged.
     """
     return Review(run)
-
-
-def _similarity(features: np.ndarray, centres: np.ndarray, number: np.ndarray) -> np.ndarray:
-    """How near each row lies to the centre of its cluster, by cosine: float32 (n,)."""
-    chunks = unit_chunks(features)
-    return np.concatenate([np.einsum("nd,nd->n", u, centres[number[s]]) for s, u in chunks])

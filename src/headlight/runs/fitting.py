@@ -15,6 +15,7 @@ from headlight.runs.features import features_digest
 from headlight.runs.fits import save_fit
 from headlight.runs.info import Timing
 from headlight.runs.map import image_map, map_points
+from headlight.runs.projected import project
 from headlight.runs.run import Run, load_run, locked
 from headlight.runs.tables import assignments_table, clusters_table
 
@@ -92,12 +93,14 @@ def fit_run(
         if stages:
             stages("map")
         started = time.perf_counter()
-        xy = image_map(map_points(features, scp.projection_), scp.labels_)
+        projection = scp.projection_
+        rows = project(features, projection.mean.numpy(), projection.components.numpy())
+        xy = image_map(map_points(rows), scp.labels_)
         mapped = time.perf_counter() - started
         assignments = assignments_table(
             paths, probabilities, scp.outlier_scores_, scp.near_duplicates_, xy
         )
-        clusters = clusters_table(assignments, features, scp.cluster_quality_)
+        clusters = clusters_table(assignments, rows, scp.cluster_quality_)
         confidence = float(assignments["confidence"].to_numpy().mean())
         fit = settings | {
             "images": len(features),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from headlight.runs.tables import CHUNK, cluster_centres
+from headlight.runs.projected import centre_of, unit
+from headlight.runs.tables import members_of
 
-if TYPE_CHECKING:
-    from headlight.clustering.projection import Projection
-
+CHUNK = 4096
 SAMPLE = 15_000  # rows laid out by UMAP; the others go between them
 DIMS = 64  # dimensions neighbours are sought in: the leading ones of the model's projection
 NEIGHBOURS = 15
@@ -23,24 +21,16 @@ LEAST = 100
 SEED = 0
 
 
-def map_points(features: np.ndarray, projection: Projection) -> np.ndarray:
-    """The input of the map: the features in the directions in which views and neighbours agree.
+def map_points(rows: np.ndarray) -> np.ndarray:
+    """What the map is made of: the directions in which views and neighbours agree.
 
     Arguments:
-        features: (n, dim) of any float kind, of the plain views; read in chunks.
-        projection: of the fitted model.
+        rows: float16 (n, d), of `headlight.runs.projected.project`.
 
     Returns:
         float32 (n, ≤ 64), rows of length 1, or 0 where a row has no direction.
     """
-    import torch
-
-    points = np.empty((len(features), min(DIMS, projection.components.shape[1])), np.float32)
-    for start in range(0, len(features), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = torch.from_numpy(features[part].astype(np.float32))
-        points[part] = projection(rows)[:, : points.shape[1]].numpy()
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return unit(rows[:, :DIMS].astype(np.float32))
 
 
 def image_map(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -103,7 +93,8 @@ def centre_plane(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, 2).
     """
-    centres = cluster_centres(points, labels, int(labels.max(initial=0)) + 1)
+    clusters = members_of(labels, int(labels.max(initial=0)) + 1)
+    centres = np.stack([centre_of(points, members) for members in clusters])
     axes = np.linalg.svd(centres - centres.mean(0), full_matrices=False)[2][:2]
     # An axis may point either way: its largest part is made positive.
     axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]

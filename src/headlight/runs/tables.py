@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+
+from headlight.runs.projected import centre_of, typical_first
 
 if TYPE_CHECKING:
     from headlight.clustering.quality import ClusterQuality
 
 PROTOTYPES = 12
 NEAREST = 3
-CHUNK = 4096
 QUALITIES = ("quality", "cohesion", "separation", "stability")
 
 
@@ -74,14 +75,12 @@ def assignments_table(
     return pa.table(data)
 
 
-def clusters_table(
-    assignments: pa.Table, features: np.ndarray, quality: ClusterQuality
-) -> pa.Table:
+def clusters_table(assignments: pa.Table, rows: np.ndarray, quality: ClusterQuality) -> pa.Table:
     """``clusters.parquet``: one row per cluster.
 
     Arguments:
-        assignments: of `assignments_table`, rows as in ``features``.
-        features: (n, dim), of the plain views.
+        assignments: of `assignments_table`.
+        rows: float16 (n, d), of `headlight.runs.projected.project`, in the same order.
         quality: of each of the K clusters.
 
     Returns:
@@ -94,19 +93,16 @@ def clusters_table(
     cluster = assignments["cluster"].to_numpy()
     confidence = assignments["confidence"].to_numpy()
     paths = assignments["path"]
-    centres = cluster_centres(features, cluster, n_clusters)
-    similarity = np.concatenate(
-        [np.einsum("nd,nd->n", u, centres[cluster[s]]) for s, u in unit_chunks(features)]
-    )
+    of_cluster = members_of(cluster, n_clusters)
+    centres = np.stack([centre_of(rows, members) for members in of_cluster])
     between = centres @ centres.T
     np.fill_diagonal(between, -np.inf)
     width = len(str(n_clusters - 1))
-    rows = []
-    for k in range(n_clusters):
-        members = np.flatnonzero(cluster == k)
-        typical = members[np.argsort(-similarity[members], kind="stable")[:PROTOTYPES]]
+    table = []
+    for k, members in enumerate(of_cluster):
+        typical = typical_first(rows, members, centres[k])[:PROTOTYPES]
         near = [int(j) for j in np.argsort(-between[k], kind="stable")[:NEAREST] if j != k]
-        rows.append(
+        table.append(
             {
                 "cluster": k,
                 "name": f"cluster-{k:0{width}d}",
@@ -128,31 +124,11 @@ def clusters_table(
             ("nearest", pa.list_(pa.int32())),
         ]
     )
-    return pa.Table.from_pylist(rows, schema=schema)
+    return pa.Table.from_pylist(table, schema=schema)
 
 
-def cluster_centres(features: np.ndarray, cluster: np.ndarray, n_clusters: int) -> np.ndarray:
-    """Unit mean direction of each cluster's centred features, (clusters, dim) float32.
-
-    Zero for an empty cluster.
-    """
-    sums = np.zeros((n_clusters, features.shape[-1]), np.float64)
-    for s, unit in unit_chunks(features):
-        member = cluster[s, None] == np.arange(n_clusters)
-        sums += member.T.astype(np.float32) @ unit
-    return _unit(sums).astype(np.float32)
-
-
-def unit_chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows, centred and of unit length, a chunk at a time."""
-    mean = np.zeros(features.shape[1], np.float64)
-    for start in range(0, len(features), CHUNK):
-        mean += features[start : start + CHUNK].sum(0, dtype=np.float64)
-    mean = (mean / len(features)).astype(np.float32)
-    for start in range(0, len(features), CHUNK):
-        chunk = slice(start, min(start + CHUNK, len(features)))
-        yield chunk, _unit(features[chunk].astype(np.float32) - mean)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+def members_of(cluster: np.ndarray, n_clusters: int) -> list[np.ndarray]:
+    """Rows of each cluster, ascending; those of other numbers are left out."""
+    order = np.argsort(cluster, kind="stable")
+    bounds = np.searchsorted(cluster[order], np.arange(n_clusters + 1))
+    return [order[a:b] for a, b in itertools.pairwise(bounds)]

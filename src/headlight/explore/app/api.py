@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from headlight.errors import HeadlightError
 from headlight.explore.app.events import Events
-from headlight.explore.app.images import Picture
 from headlight.explore.app.session import Session
+from headlight.images.thumbnail import Thumbnail
 from headlight.review import load_run
 from headlight.review import log as edits
 
@@ -222,7 +222,7 @@ class Api:
         return np.array(numbers, np.int64)
 
 
-def _sign(picture: Picture) -> bytes:
+def _sign(picture: Thumbnail) -> bytes:
     if picture.data:
         return b"P" if picture.kind == "image/png" else b"J"
     return b"G" if picture.problem == "gone" else b"U"

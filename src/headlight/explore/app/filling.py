@@ -10,9 +10,8 @@ import time
 import pyarrow.compute as pc
 
 from headlight.explore.app.images import Pictures
-from headlight.explore.thumbnails import natural_key
+from headlight.images.source import natural_key
 
-FIRST = 1.5  # seconds in which the first page comes first
 QUIET = 0.4  # seconds since a person last asked for something
 NICE = 15
 BATCH = 16
@@ -28,7 +27,7 @@ class Filler:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
         self._stop = threading.Event()
-        self._last = time.monotonic() + FIRST
+        self._last = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="thumbnails", daemon=True)
 
     def start(self) -> None:
@@ -52,7 +51,7 @@ class Filler:
         if self._pictures.source is None:
             return
         paths = self._pictures.paths
-        missing = [row for row in range(len(paths)) if not self._pictures.cache.has(row)]
+        missing = self._pictures.cache.missing()
         names = dict(zip(missing, pc.take(paths, missing).to_pylist(), strict=True))
         for i, row in enumerate(sorted(missing, key=lambda row: natural_key(names[row]))):
             while time.monotonic() - self._last < QUIET:

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pyarrow as pa
 from PIL import Image
 
 from headlight.explore.app.cache import PictureCache
-from headlight.explore.thumbnails import natural_key
-from headlight.images import BadImage, DecodeLimits, ImageSource, decode
+from headlight.images import ImageSource
+from headlight.images.source import natural_key
+from headlight.images.thumbnail import Thumbnail, encoded, make_thumbnail, within
 
 SIDE = 144  # pixels of a thumbnail's shorter side: shown at some 110 to 150
 LONGEST = 288
-TINY = 48  # an original no larger is kept exactly, and shown with its pixels as squares
 LARGE = 1600  # longest side of a picture shown alone
 QUALITY = 80
-PATIENCE = 5.0  # seconds to wait for the pictures of the first page
 WORKERS = min(4, os.cpu_count() or 1)
-KINDS = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An encoded picture, or why there is none.
-
-    Arguments:
-        data: PNG or JPEG; empty if there is none.
-        problem: "gone" or "unreadable" then.
-    """
-
-    data: bytes = b""
-    problem: str = ""
-
-    @property
-    def kind(self) -> str:
-        """Media type of ``data``."""
-        return KINDS.get(self.data[:3], "application/octet-stream")
 
 
 class Pictures:
@@ -58,48 +36,55 @@ class Pictures:
         self.paths = paths
         self.cache = cache
         self._pool = ThreadPoolExecutor(WORKERS, "pictures")
-        self._bad: dict[int, Picture] = {}
+        self._bad: dict[int, Thumbnail] = {}
         self._lock = threading.Lock()
-        self._first = threading.Event()
-        self._first.set()
+        self._first: frozenset[int] = frozenset()
+        self._first_made = threading.Event()
 
-    def make_first(self, rows: Sequence[int]) -> None:
-        """Begins to make what the first page shows, all in one pass; others wait for it.
+    def make_first(self, rows: Sequence[int], then: Callable[[], object]) -> None:
+        """Begins to make what the first page shows, all in one pass; whoever asks for it waits.
 
         The page asks for them one by one, and of a Parquet file each might decode a row group.
+
+        Arguments:
+            rows: of the first page.
+            then: called when they are made.
         """
-        self._first.clear()
+        self._first = frozenset(rows)
 
         def make() -> None:
             try:
                 self._in_order(rows)
+            except (RuntimeError, CancelledError):  # closed meanwhile
+                return
             finally:
-                self._first.set()
+                self._first_made.set()
+            then()
 
         threading.Thread(target=make, name="first pictures", daemon=True).start()
 
-    def thumbnails(self, rows: Sequence[int]) -> list[Picture]:
+    def thumbnails(self, rows: Sequence[int]) -> list[Thumbnail]:
         """Thumbnails of ``rows``, in their order; those not yet made are made in the source's."""
-        if any(not self.cache.has(row) for row in rows):
-            self._first.wait(PATIENCE)
+        if not self._first.isdisjoint(rows):
+            self._first_made.wait()
         return self._in_order(rows)
 
-    def _in_order(self, rows: Sequence[int]) -> list[Picture]:
+    def _in_order(self, rows: Sequence[int]) -> list[Thumbnail]:
         found = {row: self._kept(row) for row in rows}
         missing = {row: self._path(row) for row, picture in found.items() if picture is None}
         # A row group of a Parquet file is then decoded once.
         ordered = sorted(missing, key=lambda row: natural_key(missing[row]))
         for row, picture in zip(ordered, self._pool.map(self._made, ordered), strict=True):
             found[row] = picture
-        return [found[row] or Picture(problem="gone") for row in rows]
+        return [found[row] or Thumbnail(problem="gone") for row in rows]
 
-    def thumbnail(self, row: int) -> Picture:
+    def thumbnail(self, row: int) -> Thumbnail:
         """One of `thumbnails`, made by the thread that asks."""
-        if not self.cache.has(row):
-            self._first.wait(PATIENCE)
+        if row in self._first:
+            self._first_made.wait()
         return self._kept(row) or self._made(row)
 
-    def large(self, row: int) -> Picture:
+    def large(self, row: int) -> Thumbnail:
         """The image itself, upright, at most 1,600 pixels long; or a thumbnail if it is gone."""
         picture = self._read(row, LARGE // 2, LARGE)
         return picture if picture.data else (self._kept(row) or picture)
@@ -111,11 +96,11 @@ class Pictures:
     def _path(self, row: int) -> str:
         return self.paths[row].as_py()
 
-    def _kept(self, row: int) -> Picture | None:
+    def _kept(self, row: int) -> Thumbnail | None:
         data = self.cache.get(row)
-        return Picture(data) if data else self._bad.get(row)
+        return Thumbnail(data) if data else self._bad.get(row)
 
-    def _made(self, row: int) -> Picture:
+    def _made(self, row: int) -> Thumbnail:
         picture = self._read(row, SIDE, LONGEST)
         if picture.data:
             self.cache.put(row, picture.data)
@@ -124,27 +109,8 @@ class Pictures:
                 self._bad[row] = picture
         return picture
 
-    def _read(self, row: int, side: int, longest: int) -> Picture:
-        if self.source is None:
-            return Picture(problem="gone")
-        try:
-            data = self.source.read(self._path(row), DecodeLimits().file_bytes)
-            return Picture(_encoded(decode(data, side), side, longest))
-        except BadImage as error:
-            cause = isinstance(error.__cause__, FileNotFoundError | NotADirectoryError)
-            return Picture(problem="gone" if cause or "gone" in str(error) else "unreadable")
-        except Exception:  # whatever else a source may raise: one picture less
-            return Picture(problem="unreadable")
+    def _read(self, row: int, side: int, longest: int) -> Thumbnail:
+        def encode(image: Image.Image) -> bytes:
+            return encoded(within(image, side, longest), "JPEG", quality=QUALITY)
 
-
-def _encoded(image: Image.Image, side: int, longest: int) -> bytes:
-    stream = io.BytesIO()
-    if max(image.size) <= TINY:
-        image.save(stream, "PNG")
-        return stream.getvalue()
-    scale = min(1, max(side / min(image.size), 1 / max(image.size)), longest / max(image.size))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2)
-    image.save(stream, "JPEG", quality=QUALITY)
-    return stream.getvalue()
+        return make_thumbnail(self.source, self._path(row), side, encode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
 from headlight.explore.app.cache import PictureCache
+from headlight.explore.app.faces import Faces
 from headlight.explore.app.filling import Filler
 from headlight.explore.app.images import Pictures
 from headlight.explore.app.opening import Opened, open_run
@@ -25,7 +27,6 @@ from headlight.review.log import Edit
 from headlight.review.review import Review
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
-FACES = 4  # typical images of a cluster in the sidebar
 
 
 class Session:
@@ -42,7 +43,6 @@ class Session:
         self.path = path
         self.opened: Opened = open_run(path)
         self._lock = threading.RLock()
-        self._faces: dict[int, list[int]] = {}
         self._proposal: tuple[int, Proposal] | None = None
         self.pictures: Pictures | None = None
         self.vectors: Vectors | None = None
@@ -54,20 +54,17 @@ class Session:
         self.paths = run.assignments["path"]
         self._confidence = run.assignments["confidence"].to_numpy()
         self._fitted = run.assignments["cluster"].to_numpy().astype(np.int32)
-        ids = (ImageRef(name, 0, 0).id for name in self.paths.to_pylist())
-        self.cache = PictureCache(path / "thumbnails", np.fromiter(ids, np.int64, self.n))
+        ids = array("q", (ImageRef(name, 0, 0).id for name in self.paths.to_pylist()))
+        self.cache = PictureCache(path / "thumbnails.sqlite", ids)
         self.pictures = Pictures(self.opened.source, self.paths, self.cache)
         self.vectors = Vectors(run)
         self.filler = Filler(self.pictures)
-        self._seen = self.labels.copy(), self.outlier.copy()
-        self._fill_faces(run.clusters.to_pylist())
+        self._faces = Faces(run, self.vectors)
 
     def start(self) -> None:
-        """Begins to load features and to make thumbnails, in the background."""
-        if self.vectors and self.filler and self.pictures:
-            self.pictures.make_first(self._first_page())
-            self.vectors.start()
-            self.filler.start()
+        """Begins to make the first page's thumbnails, then all others, and to load features."""
+        if self.pictures:
+            self.pictures.make_first(self._first_page(), self._start_rest)
 
     def close(self) -> None:
         """Ends what `start` began."""
@@ -76,11 +73,17 @@ class Session:
             self.pictures.close()
             self.cache.close()
 
+    def _start_rest(self) -> None:
+        if self.vectors and self.filler:
+            self.vectors.start()
+            self.filler.start()
+
     def _first_page(self) -> list[int]:
         """Rows likely to be on the first screen: faces of the largest clusters, and the largest."""
         numbers, sizes = np.unique(self.labels, return_counts=True)
         largest = numbers[np.argsort(-sizes, kind="stable")][:FIRST_CLUSTERS].tolist()
-        faces = [row for cluster in largest for row in self._faces_of(cluster)]
+        found = self._faces.of(largest, self.labels, self.outlier)
+        faces = [row for rows in found.values() for row in rows]
         tiles = self.rows(largest[0], "certain")[:FIRST_TILES].tolist() if largest else []
         return [*dict.fromkeys([*tiles, *faces])]
 
@@ -116,8 +119,7 @@ class Session:
             labels, names = self.labels if self.n else np.empty(0, np.int32), self.names
             width = max(names, default=-1) + 1
             sizes, colours = np.bincount(labels, minlength=width), palette(width)
-            if self.n:
-                self._forget_changed_faces()
+            faces = self._faces.of(names, labels, self.outlier) if self.n else {}
             sums = np.bincount(labels, np.nan_to_num(self._confidence), width) if self.n else sizes
             clusters = [
                 {
@@ -127,7 +129,7 @@ class Session:
                     "confidence": round(float(sums[c] / sizes[c]), 4) if sizes[c] else None,
                     "done": bool(review and c in review.done),
                     "colour": colours[c],
-                    "faces": self._faces_of(c),
+                    "faces": faces.get(c, []),
                 }
                 for c, name in sorted(names.items())
             ]
@@ -243,9 +245,8 @@ class Session:
         if order == "name" or not len(rows):
             return rows.astype(np.int32)
         if order == "typical" and cluster is not None:
-            score = self._vectors().typical(rows, ~out[rows])
-        else:
-            score = np.nan_to_num(self._confidence[rows])
+            return self._vectors().typical_first(rows, out).astype(np.int32)
+        score = np.nan_to_num(self._confidence[rows])
         ranked = np.argsort(score if order == "uncertain" else -score, kind="stable")
         return rows[ranked].astype(np.int32)
 
@@ -302,44 +303,6 @@ class Session:
         if not self.vectors:
             raise HeadlightError(f"there are no features here: {self.opened.read_only}")
         return self.vectors
-
-    def _fill_faces(self, clusters: list[dict[str, Any]]) -> None:
-        """Typical images of the clusters as fitted; what was edited since is found anew."""
-        wanted = [path for row in clusters for path in row["prototypes"]]
-        place = pc.index_in(wanted, self.paths.combine_chunks()).to_pylist() if wanted else []
-        found = dict(zip(wanted, place, strict=True))
-        for row in clusters:
-            places = (found[path] for path in row["prototypes"])
-            self._faces[row["cluster"]] = [p for p in places if p is not None][:FACES]
-        moved = self.labels != self._fitted
-        for cluster in {*self._fitted[moved].tolist(), *self.labels[moved].tolist()}:
-            self._faces.pop(cluster, None)
-        for cluster in set(self.labels[self.outlier].tolist()):
-            self._faces.pop(cluster, None)
-
-    def _forget_changed_faces(self) -> None:
-        labels, outlier = self.labels, self.outlier
-        before, marked = self._seen
-        differ = (before != labels) | (marked != outlier)
-        if differ.any():
-            for changed in {*before[differ].tolist(), *labels[differ].tolist()}:
-                self._faces.pop(changed, None)
-            self._seen = labels.copy(), outlier.copy()
-
-    def _faces_of(self, cluster: int) -> list[int]:
-        """Typical images of a cluster."""
-        if cluster in self._faces:
-            return self._faces[cluster]
-        members = np.flatnonzero((self.labels == cluster) & ~self.outlier)
-        if not len(members):
-            return []
-        if self.vectors and self.vectors.ready:
-            score = self.vectors.typical(members)
-            self._faces[cluster] = members[np.argsort(-score, kind="stable")[:FACES]].tolist()
-            return self._faces[cluster]
-        # Until the features are loaded, those the head is surest of.
-        score = np.nan_to_num(self._confidence[members])
-        return members[np.argsort(-score, kind="stable")[:FACES]].tolist()
 
 
 def _number(value: float) -> float | None:

@@ -13,7 +13,7 @@ from headlight.errors import HeadlightError, reason
 from headlight.explore.report.contents import contents_of
 from headlight.explore.report.map_points import map_data
 from headlight.explore.report.script import report_script, static_text
-from headlight.explore.thumbnails import make_thumbnails, shrunk
+from headlight.explore.report.thumbnails import make_thumbnails, shrunk
 from headlight.features import Progress
 from headlight.images import ImageSource
 from headlight.runs import Run

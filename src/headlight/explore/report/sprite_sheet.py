@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image
+
+from headlight.images.thumbnail import data_uri, encoded
 
 CELLS = 4000  # pictures at most
 PIXELS = CELLS * 48**2  # so many pixels at most; fewer pictures are larger
 LARGEST, SMALLEST = 96, 32  # pixels along a side of a cell
 BYTES = 4_000_000  # of the encoded picture; base64 makes 5.3 MB of it
+# Ways to encode it, of which the first that fits is taken; squares of single pixels would blur in
+# all but the lossless one.
+HOW: list[dict[str, Any]] = [
+    {"form": "PNG", "optimize": True},
+    *({"form": "WEBP", "quality": quality, "method": 2} for quality in (72, 50, 30)),
+]
 
 
 class Sheet:
@@ -64,11 +71,10 @@ class Sheet:
         side = max(max(picture.size) for picture in pictures)
         while True:
             whole = self._whole(side)
-            # Squares of single pixels would blur: losslessly if they fit.
-            for quality in (None, 72, 50, 30) if self.tiny else (72, 50, 30):
-                form, data = _encode(whole, quality)
+            for how in HOW if self.tiny else HOW[1:]:
+                data = encoded(whole, **how)
                 if len(data) <= BYTES:
-                    return f"data:image/{form};base64,{base64.b64encode(data).decode()}", side
+                    return data_uri(data), side
             if side <= 8:
                 return "", side
             side = side * 2 // 3
@@ -86,14 +92,3 @@ class Sheet:
                 (i % self.columns * side, i // self.columns * side),
             )
         return whole
-
-
-def _encode(whole: Image.Image, quality: int | None) -> tuple[str, bytes]:
-    """Name of the format and bytes; losslessly without a quality."""
-    stream = io.BytesIO()
-    if quality is None:
-        whole.save(stream, "PNG", optimize=True)
-        return "png", stream.getvalue()
-    form = "webp" if "WEBP" in Image.SAVE else "jpeg"
-    whole.save(stream, form.upper(), quality=quality, **({"method": 2} if form == "webp" else {}))
-    return form, stream.getvalue()
