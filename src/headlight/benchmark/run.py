@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from headlight.benchmark.baselines import (
-    SCORES,
     Method,
     MethodFit,
     compare,
@@ -26,6 +25,7 @@ from headlight.counts import counted
 from headlight.encoders import load_encoders
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
+from headlight.evaluation import SCORES
 from headlight.features import EmbedReport, ImageFeatures, Stages
 from headlight.images import ImageSource
 from headlight.runs import Run, embed_run
