@@ -111,7 +111,6 @@ def _record(folder: Path, info: RunInfo) -> None:
     fit = FitInfo(
         id="0" * 16,
         images=info.source.images,
-        loss=0.0,
         asked=10,
         recipe="robust",
         seed=0,

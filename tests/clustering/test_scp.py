@@ -46,7 +46,6 @@ def test_the_papers_recipe_finds_even_clusters(make_blobs):
     X, labels = make_blobs([400] * 4, views=2)
     scp = fit(X, recipe="paper", batch_size=200)
     assert adjusted_rand_score(labels, scp.labels_) > 0.95
-    assert len(scp.losses_) == 1
     assert np.array_equal(scp.labels_, scp.predict(X))
 
 
@@ -69,7 +68,7 @@ def test_few_rows_of_many_features_with_doubles_and_dead_features_stay_finite(n)
         scp = SCP(3, random_state=0).fit(X)
     assert torch.isfinite(scp.projection_.components).all()
     assert np.isfinite(scp.predict_proba(X)).all()
-    assert np.isfinite(scp.losses_).all()
+    assert np.isfinite(scp.head_scores_).all()
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_blobs):
@@ -199,7 +198,7 @@ def test_small_and_narrow_data_are_clustered(n, dim, n_clusters, recipe):
     assert scp.labels_.shape == (n,)
     assert np.isfinite(scp.predict_proba(X)).all()
     assert np.isfinite(scp.outlier_scores_).all()
-    assert np.isfinite(scp.losses_).all()
+    assert np.isfinite(scp.head_scores_).all()
 
 
 def test_identical_rows_are_refused():
@@ -227,14 +226,6 @@ def test_most_rows_of_large_data_are_labelled_without_being_learned_from(make_bl
     everything = fit(X[:, 0])
     assert scp.outlier_scores_.shape == (1200,)
     assert abs(scp.outlier_scores_.mean() - everything.outlier_scores_.mean()) < 0.3
-
-
-def test_groups_of_heads_train_as_they_would_together(make_blobs, monkeypatch):
-    X, _ = make_blobs([60] * 4)
-    together = fit(X, n_epochs=5)
-    monkeypatch.setattr("headlight.clustering.heads.PART", 1)
-    apart = fit(X, n_epochs=5)
-    np.testing.assert_allclose(together.losses_, apart.losses_, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

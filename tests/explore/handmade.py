@@ -100,7 +100,6 @@ def handmade_run(
         fit=FitInfo(
             id=FIT,
             images=len(rows),
-            loss=-1.5,
             asked=len(clusters),
             recipe="robust",
             seed=7,

@@ -9,8 +9,6 @@ import torch
 from scipy.optimize import brentq, linear_sum_assignment
 
 COLDEST, HOTTEST = 0.05, 50.0
-# Rows that a temperature is fitted on: a mean over more is the same mean.
-ENOUGH = 50_000
 
 
 def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
@@ -46,7 +44,7 @@ def fit_temperature(logits: torch.Tensor, target: float) -> float:
     Networks", ICML 2017, arXiv:1706.04599, with a target in place of labels.
 
     Arguments:
-        logits: float32 (n, K), evenly subsampled to 50,000 rows.
+        logits: float32 (n, K).
         target: the mean confidence to reach, 0 to 1.
 
     Returns:
@@ -61,9 +59,8 @@ def fit_temperature(logits: torch.Tensor, target: float) -> float:
         raise ValueError(f"target must lie between 0 and 1, got {target}.")
     if logits.shape[1] == 1:
         return 1.0
-    some = logits[:: math.ceil(len(logits) / ENOUGH)]
     # Relative to the largest: its share is 1 / Σ exp, and nothing overflows.
-    below = some.float() - some.float().max(dim=1, keepdim=True).values
+    below = logits.float() - logits.float().max(dim=1, keepdim=True).values
 
     def excess(log_temperature: float) -> float:
         shares = (below / math.exp(log_temperature)).exp_().sum(dim=1).reciprocal_()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-ALL = slice(None)
-PART = 2**22
 SHARPNESS = 20.0
 
 
@@ -37,17 +35,10 @@ class LinearHeads(nn.Module):
             heads.weight.copy_(SHARPNESS * centres.flatten(0, 1))
         return heads
 
-    def forward(self, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
-        """Float32 (batch, dim) to logits (heads, batch, clusters) of the heads in `part`."""
-        first, last, _ = part.indices(self.n_heads)
-        rows = slice(first * self.n_clusters, last * self.n_clusters)
-        logits = torch.addmm(self.bias[rows, None], self.weight[rows], x.T)
-        return logits.view(last - first, self.n_clusters, len(x)).mT
-
-    def parts(self, batch: int) -> list[slice]:
-        """The heads in groups small enough that one group's assignments stay near 16 MB."""
-        size = max(1, PART // (batch * self.n_clusters))
-        return [slice(start, start + size) for start in range(0, self.n_heads, size)]
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Float32 (batch, dim) to logits (heads, batch, clusters)."""
+        logits = torch.addmm(self.bias[:, None], self.weight, x.T)
+        return logits.view(self.n_heads, self.n_clusters, len(x)).mT
 
     def pick(self, head: int) -> LinearHeads:
         """One of the heads."""
@@ -95,13 +86,9 @@ class MLPHead(nn.Module):
                     else:
                         parameter.uniform_(-(dim**-0.5), dim**-0.5, generator=generator)
 
-    def forward(self, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Float32 (batch, dim) to logits (1, batch, clusters)."""
         return self.out(torch.relu(self.norm(self.hidden(x))))[None]
-
-    def parts(self, batch: int) -> list[slice]:
-        """One group: there is one head."""
-        return [ALL]
 
     def pick(self, head: int) -> MLPHead:
         """Itself: there is one."""
@@ -120,9 +107,9 @@ class MLPHead(nn.Module):
             self.out.bias.div_(temperature)
 
 
-def assign(heads: nn.Module, x: torch.Tensor, part: slice = ALL) -> torch.Tensor:
+def assign(heads: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Soft assignments (heads, batch, clusters) of the rows x (batch, dim)."""
-    return heads(x, part).mT.softmax(dim=1).mT
+    return heads(x).mT.softmax(dim=1).mT
 
 
 Heads = LinearHeads | MLPHead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, count
 
 import numpy as np
 import torch
@@ -15,12 +15,8 @@ from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.losses import agreement_loss, entropy_loss, scp_loss
 from headlight.clustering.pairs import Pairs
 from headlight.clustering.recipes import Recipe
-from headlight.clustering.training import Batch, hard_labels, judge, train
+from headlight.clustering.training import Batch, hard_labels, train
 from headlight.clustering.validation import Features
-
-# The losses told are means over at most this many pairs.
-JUDGED = 20_000
-JUDGED_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -30,13 +26,12 @@ class TrainedHeads:
     Arguments:
         heads: H of them, in evaluation mode.
         labels: int64 (H, rows), of view 0 by every head.
-        losses: float32 (H,). scores: float32 (H,), `graph_information` of each head's labels.
+        scores: float32 (H,), `graph_information` of each head's labels.
         n_steps: training steps done.
     """
 
     heads: Heads
     labels: np.ndarray
-    losses: np.ndarray
     scores: np.ndarray
     n_steps: int
 
@@ -105,9 +100,7 @@ def learn(
         decay=recipe.decay,
         progress=progress,
     )
-    size = min(len(pairs.anchors), JUDGED_BATCH)
-    losses = judge(heads, islice(epoch(size), max(1, JUDGED // size)), loss).numpy()
     labels = hard_labels(heads, lambda index: inputs(index, 0), len(rows))
     shares = [edge_shares(one, graph.near(n_clusters), n_clusters) for one in labels]
     scores = np.array([graph_information(one) for one in shares], dtype=np.float32)
-    return TrainedHeads(heads, labels, losses, scores, n_steps)
+    return TrainedHeads(heads, labels, scores, n_steps)

@@ -6,8 +6,6 @@ the two sides of positive pair i, and give one number per head: (heads,).
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 TINY = 1e-12
@@ -60,7 +58,9 @@ def agreement_loss(P: torch.Tensor, Q: torch.Tensor, beta: float, gamma: float) 
     1/2 nothing separates clusters, and they collapse.
     Source: TEMI, arXiv:2303.17896, eq. 6 to 8, without its teacher; γ is ours.
     """
-    return _Agreement.apply(P, Q, beta, gamma)
+    prior = ((P.mean(dim=1) + Q.mean(dim=1)) / 2).clamp_min(TINY)
+    weights = beta * (P * Q).clamp_min(TINY).log() - gamma * prior.log()[:, None]
+    return -weights.logsumexp(dim=-1).mean(dim=-1)
 
 
 def scp_loss(
@@ -72,31 +72,3 @@ def scp_loss(
         + confidence_loss(P, Q)
         + entropy_weight * entropy_loss(P, Q)
     )
-
-
-class _Agreement(torch.autograd.Function):
-    """The agreement loss with its gradient by hand: half the time, for it is most of a step.
-
-    With w_ik = (p_ik q_ik)^β / π_k^γ and shares r_ik = w_ik / Σ_l w_il:
-    ∂L/∂p_ik = −(β/B) r_ik / p_ik + (γ/2B) mean_j(r_jk) / π_k, and the same for q.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, P: Any, Q: Any, beta: float, gamma: float) -> Any:
-        prior = ((P.mean(dim=1) + Q.mean(dim=1)) / 2).clamp_min_(TINY)
-        weights = (P * Q).clamp_min_(TINY).log_().mul_(beta)
-        weights = weights.sub_(gamma * prior.log()[:, None]).exp_()
-        total = weights.sum(dim=-1, keepdim=True)
-        ctx.save_for_backward(P, Q, weights.div_(total), prior)
-        ctx.beta, ctx.gamma = beta, gamma
-        return -total.log().mean(dim=(1, 2))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        P, Q, share, prior = ctx.saved_tensors
-        grad = grads[0][:, None] / P.shape[1]
-        balance = (ctx.gamma / 2 * grad * share.mean(dim=1) / prior)[:, None]
-        pull = share * (-ctx.beta * grad[:, None])
-        by_p = torch.addcdiv(balance, pull, P.clamp_min(TINY))
-        by_q = torch.addcdiv(balance, pull, Q.clamp_min(TINY))
-        return by_p, by_q, None, None

@@ -103,7 +103,6 @@ class SCP(ClusterMixin, BaseEstimator):
             mutual information of the clusters at the two ends of an edge, over their entropy to the
             power 0.6 (`headlight.clustering.information`). chosen_head_: int, the head with the
             highest score.
-        loss_: float, loss of the chosen head. losses_: float32 (n_heads,), of every head.
         outlier_scores_: float32 (n,), mean cosine distance to the nearest neighbours in the
             projected space.
         n_features_in_: int, dim. n_iter_: int, training steps done.
@@ -250,9 +249,8 @@ class SCP(ClusterMixin, BaseEstimator):
             progress=progress,
         )
         self.n_iter_ = learned.n_steps
-        self.losses_, self.head_scores_ = learned.losses, learned.scores
+        self.head_scores_ = learned.scores
         self.chosen_head_ = int(self.head_scores_.argmax())
-        self.loss_ = float(self.losses_[self.chosen_head_])
         self.head_: Heads = learned.heads.pick(self.chosen_head_).cpu().eval()
         near = min(self.n_neighbors, graph.near(k).shape[1])
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, near)

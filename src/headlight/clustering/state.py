@@ -37,8 +37,6 @@ def to_state(scp: Any) -> State:
         "n_iter_": scp.n_iter_,
         "temperature_": scp.temperature_,
         "chosen_head_": scp.chosen_head_,
-        "loss_": scp.loss_,
-        "losses_": [float(loss) for loss in scp.losses_],
         "head_scores_": [float(score) for score in scp.head_scores_],
     }
     if scp.blocks is not None:
@@ -49,8 +47,7 @@ def to_state(scp: Any) -> State:
 def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     """Give an SCP with the right parameters its fitted attributes."""
     fitted = dict(metadata["fitted"])
-    for name in ("losses_", "head_scores_"):
-        setattr(scp, name, np.array(fitted.pop(name), dtype=np.float32))
+    scp.head_scores_ = np.array(fitted.pop("head_scores_"), dtype=np.float32)
     if "blocks_used_" in fitted:
         scp.blocks_used_ = np.array(fitted.pop("blocks_used_"), dtype=bool)
     for name, value in fitted.items():

@@ -41,29 +41,12 @@ def train(
                 group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
         first, second = next(batches)
         optimizer.zero_grad(set_to_none=True)
-        # Group by group: the gradients add up, and only one group's graph is in memory.
-        for part in heads.parts(len(first)):
-            P, Q = assign(heads, first, part), assign(heads, second, part)
-            loss(P, Q, step / n_steps).sum().backward()
+        P, Q = assign(heads, first), assign(heads, second)
+        loss(P, Q, step / n_steps).sum().backward()
         optimizer.step()
         if progress is not None:
             progress(step + 1, n_steps)
     heads.eval()
-
-
-@torch.no_grad()
-def judge(heads: Heads, batches: Iterator[Batch], loss: Loss) -> torch.Tensor:
-    """Every head's mean loss, as at the end of training, over the same batches: (heads,)."""
-    losses = [
-        torch.cat(
-            [
-                loss(assign(heads, first, part), assign(heads, second, part), 1.0)
-                for part in heads.parts(len(first))
-            ]
-        )
-        for first, second in batches
-    ]
-    return torch.stack(losses).mean(dim=0).cpu()
 
 
 @torch.no_grad()
@@ -79,8 +62,5 @@ def hard_labels(
     """
     labels = np.empty((heads.n_heads, n), dtype=np.int64)
     for index in torch.arange(n).split(batch):
-        x = rows(index)
-        for part in heads.parts(len(index)):
-            first, last, _ = part.indices(heads.n_heads)
-            labels[first:last, index[0] : index[-1] + 1] = heads(x, part).argmax(dim=2).cpu()
+        labels[:, index[0] : index[-1] + 1] = heads(rows(index)).argmax(dim=2).cpu()
     return labels

@@ -105,7 +105,6 @@ def fit_run(
         fit = settings | {
             "images": len(features),
             "features": features_digest(store),
-            "loss": float(scp.loss_),
             "n_clusters": scp.n_clusters_,
             "mean_confidence": round(confidence, 4),
             "graph_information": round(float(scp.head_scores_[scp.chosen_head_]), 4),

@@ -67,7 +67,6 @@ class FitInfo(Record):
 
     id: FitId
     images: PositiveInt
-    loss: float
     asked: PositiveInt | Literal["auto"]
     recipe: Literal["paper", "robust"]
     seed: int

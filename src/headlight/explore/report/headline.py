@@ -91,7 +91,6 @@ def settings_of(info: RunInfo, fit: FitInfo) -> list[tuple[str, str]]:
         ("Number of clusters", _number(fit)),
         ("Recipe", fit.recipe),
         ("Seed", str(fit.seed)),
-        ("Loss", f"{fit.loss:.4f}"),
         ("Fit", fit.id),
         ("Created", info.created.strftime("%Y-%m-%d %H:%M %Z")),
         ("Versions", ", ".join(f"{name} {v}" for name, v in info.versions.items())),
