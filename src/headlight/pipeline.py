@@ -70,8 +70,8 @@ def embed(
         view_images: number of images with augmented views, a random sample; None: 4,000, as the
             recipe ``robust`` uses.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if the processor supports
-            it and the features stay accurate.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if it is faster
+            and the features stay accurate.
         out: run folder that stores the features, and from which to resume. None: a temporary one.
         progress: called with the number of images done and their total.
         return_paths: also return the path of each row's image; images that could not be used have
@@ -133,8 +133,8 @@ def cluster(
         seed: of all randomness in training. Augmented views don't depend on it: they are seeded by
             the image and the view.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if the processor supports
-            it and the features stay accurate.
+        precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if it is faster
+            and the features stay accurate.
         discard_edits: fit again even if the run has edits; they stay with the earlier fit.
         stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns the
             progress callback of each.

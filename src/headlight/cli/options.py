@@ -76,7 +76,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     Literal["auto", "f32", "bf16"],
-    typer.Option(help="Precision of the encoder; auto: bf16 if processor and features allow."),
+    typer.Option(help="Precision of the encoder; auto: bf16 if faster and accurate enough."),
 ]
 OUTPUT = "Output"
 AsJson = Annotated[
