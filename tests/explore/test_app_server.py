@@ -20,6 +20,7 @@ from headlight.errors import HeadlightError
 from headlight.explore.app import explore
 from headlight.explore.app.cache import PictureCache
 from headlight.explore.report import write_report
+from headlight.features import FeatureStore, StoreSettings
 from headlight.images import ImageRef
 from headlight.review.log import FILE, move
 from headlight.review.review import review
@@ -295,6 +296,11 @@ def broken(run: Path, how: str) -> None:
         text = (run / "run.json").read_text()
         (run / "run.json").write_text(text.replace('"seed": 7', '"seed": 8'))
     elif how == "not fitted":
+        paths = load_run(run).assignments["path"].to_pylist()
+        settings = StoreSettings(str(run), "lite0", "ab" * 32, 1280, 2, "openvino-f32")
+        store = FeatureStore.create(run / "features.lance", settings)
+        vectors = [np.zeros((3, 1280), np.float16)] * len(paths)
+        store.append(list(range(len(paths))), paths, [0] * len(paths), vectors)
         rewrite_info(run, lambda info: info.pop("fit"))
     elif how == "no clusters":
         for file in run.rglob("clusters.parquet"):

@@ -62,7 +62,8 @@ def _contents(run: Run) -> Iterable[str]:
     rows.sort(key=lambda row: (-row["size"], row["cluster"]))
     scores = known_scores(reviewed)
     figures.insert(1, counted(len(rows), "cluster"))
-    figures.append(f"mean confidence {fit.mean_confidence:.2f}")
+    as_fitted = " as fitted" if reviewed.n_edits else ""
+    figures.append(f"mean confidence {fit.mean_confidence:.2f}{as_fitted}")
     figures += [f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores]
     if reviewed.n_edits:
         done = counted(len(reviewed.done), "cluster")
