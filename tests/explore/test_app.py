@@ -719,6 +719,8 @@ def test_phone_and_dark_fit_the_screen(server: Server, open_tab: Callable[..., T
         tab.until("document.querySelector('#name').textContent === 'dogs'")
         tab.tile(0).click()
         assert tab.page.locator("#selection").is_visible()
+        tab.page.click("#help")  # longer than the screen: read from its beginning
+        assert tab.page.evaluate("document.querySelector('dialog').scrollTop") == 0
     assert len(backgrounds) == 2
 
 

@@ -20,6 +20,7 @@ export function ask(title, body, go, read) {
     document.body.append(dialog);
     dialog.showModal();
     (form.querySelector("[autofocus], input, select, [data-pick]") ?? form.querySelector("button"))?.focus();
+    dialog.scrollTop = 0; // where the button at the end has the focus
   });
 }
 
