@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.explore.serving import Server
+from tests.explore.tab import Tab
+
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
 
 
@@ -62,3 +65,17 @@ def open_report(browser: Any) -> Iterator[Callable[..., Opened]]:
     yield opened
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def open_tab(browser: Any) -> Iterator[Callable[..., Tab]]:
+    contexts: list[Any] = []
+
+    def opened(server: Server, **settings: Any) -> Tab:
+        settings = {"viewport": {"width": 1280, "height": 844}} | settings
+        contexts.append(browser.new_context(**settings))
+        return Tab(contexts[-1], server)
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -33,6 +33,7 @@ export function createMap(element, options) {
   let loop = null; // lasso in progress: points in CSS pixels
   let lassoing = false; // lasso mode by a button
   let view = { scale: 1, left: 0, top: 0 };
+  let seen = null; // what was in view before the element was resized: [across, down]
   let width = 0;
   let height = 0;
   let frame = 0;
@@ -82,6 +83,7 @@ export function createMap(element, options) {
     view.left += px / view.scale - px / scale;
     view.top += py / view.scale - py / scale;
     view.scale = scale;
+    seen = null;
     if (gentle) above.style.touchAction = scale > least * 1.05 ? "none" : "pan-y";
     redraw();
   }
@@ -94,6 +96,7 @@ export function createMap(element, options) {
 
   function resetView() {
     view = fit();
+    seen = null;
     if (gentle) above.style.touchAction = "pan-y";
     redraw();
   }
@@ -306,12 +309,18 @@ export function createMap(element, options) {
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", redraw);
   const observer = new ResizeObserver(() => {
+    if (!element.clientWidth || !element.clientHeight) return; // hidden
     const first = width === 0;
-    const middle = [view.left + width / 2 / view.scale, view.top + height / 2 / view.scale];
+    const { scale } = view;
+    const middle = [view.left + width / 2 / scale, view.top + height / 2 / scale];
+    seen ??= [width / scale, height / scale];
     [width, height] = [element.clientWidth, element.clientHeight];
-    if (first) view = fit();
-    else [view.left, view.top] = [middle[0] - width / 2 / view.scale, middle[1] - height / 2 / view.scale];
-    redraw();
+    if (first) resetView();
+    else { // what was in view stays in view
+      view.scale = Math.min(width / seen[0], height / seen[1]);
+      [view.left, view.top] = [middle[0] - width / 2 / view.scale, middle[1] - height / 2 / view.scale];
+      redraw();
+    }
   });
   observer.observe(element);
 

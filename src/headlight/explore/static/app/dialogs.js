@@ -20,6 +20,7 @@ export function ask(title, body, go, read) {
     document.body.append(dialog);
     dialog.showModal();
     (form.querySelector("[autofocus], input, select, [data-pick]") ?? form.querySelector("button"))?.focus();
+    dialog.scrollTop = 0; // where the button at the end has the focus
   });
 }
 
@@ -43,7 +44,7 @@ const rank = (name, text) => (name === text ? 0 : name.startsWith(text) ? 1 : 2)
 
 /** A cluster chosen from a list that can be searched; "new" where that is offered. */
 export function askCluster(title, { without = [], offerNew = false } = {}) {
-  const search = make("input", { type: "search", placeholder: "Search clusters", autocomplete: "off", role: "combobox", aria: { label: "Search clusters", controls: "choices", expanded: "true" } });
+  const search = make("input", { placeholder: "Search clusters", autocomplete: "off", role: "combobox", aria: { label: "Search clusters", controls: "choices", expanded: "true" } });
   const box = make("ul", { class: "choices", id: "choices", role: "listbox", aria: { label: title } });
   let at = -1; // the line that Enter takes
   const lines = () => [...box.querySelectorAll("button")];

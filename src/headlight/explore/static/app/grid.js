@@ -110,11 +110,12 @@ function layOut() {
   const width = element.clientWidth - 2 * GAP;
   if (width <= 0) return;
   const first = Math.floor(element.scrollTop / (side + GAP)) * columns;
+  const before = [columns, side];
   columns = Math.max(2, Math.round(width / (width < 500 ? 118 : 132)));
   side = Math.floor((width - GAP * (columns - 1)) / columns);
   element.style.setProperty("--side", `${side}px`);
   inner.style.height = `${Math.ceil(rows.length / columns) * (side + GAP) + GAP}px`;
-  if (first) element.scrollTop = Math.floor(first / columns) * (side + GAP);
+  if (first && String(before) !== String([columns, side])) element.scrollTop = Math.floor(first / columns) * (side + GAP);
   // Each tile stays the one of its place: a click ends only on the element it began on.
   for (const [place, tile] of tiles) put(tile, place);
   draw();
@@ -222,6 +223,8 @@ element.addEventListener("click", (event) => {
   const touch = event.pointerType === "touch" && selection.rows.size > 0;
   selection.click(rows, rows[cursor], { ctrl: event.ctrlKey || event.metaKey || touch, shift: event.shiftKey });
   draw();
+  const middle = (Math.floor(cursor / columns) + 0.5) * (side + GAP);
+  if (middle > element.scrollTop + element.clientHeight) scrollTo(cursor); // the bar appeared over it
 });
 element.addEventListener("dblclick", (event) => {
   const tile = event.target.closest(".tile");
