@@ -73,7 +73,7 @@ def rewrite_info(run: Path, change: Callable[[dict], None]) -> None:
     """Changes ``run.json`` by hand, as a user may: without its checksum."""
     file = run / "run.json"
     info = json.loads(file.read_text("utf-8"))
-    del info["checksum"]
+    info.pop("checksum", None)
     change(info)
     file.write_text(json.dumps(info), "utf-8")
 
