@@ -62,7 +62,7 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
         folder.rename(tmp_path / "elsewhere")  # a fit needs features only
         nameless = fit_run(both, 10, device="cpu")
     assert nameless.fit.encoders_left_out == ("encoder 2",)
-    assert again.fit.encoders_left_out == (names[1],)]
+    assert again.fit.encoders_left_out == (names[1],)
     assert acc(again) == pytest.approx(acc(alone), abs=0.01)
     show_run(Terminal(quiet=False, as_json=False), again)
     assert f"{names[1]} adds nothing to the best" in " ".join(capsys.readouterr().err.split("\n"))
