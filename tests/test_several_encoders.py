@@ -50,7 +50,8 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
         truth = [labels[path] for path in run.assignments["path"].to_pylist()]
         return score(truth, run.assignments["cluster"].to_numpy())["acc"]
 
-    assert acc(both) > acc(alone) - 0.03 > 0.7
+    assert acc(alone) > 0.89  # .908 with float32 features, .915 with bfloat16
+    assert acc(both) > acc(alone) - 0.03
     dims = [load_encoder(name).dim for name in names]
     assert list(both.features.settings.dims) == dims
     assert both.model.n_features_in_ == sum(dims)

@@ -68,9 +68,9 @@ def test_every_method_is_scored_on_the_images_kept_aside(measured: dict) -> None
             assert row[name]["mean"] == pytest.approx(np.mean(values), abs=1e-4)
             assert row[name]["std"] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
         assert row["seconds"]["mean"] > 0
-    # Chance is 0.1; the patterns can hardly be missed.
-    for name in ("headlight, robust", "k-means"):
-        assert methods[name]["acc"]["mean"] > 0.7, methods[name]
+    # 1.0 and .875 of 20 images.
+    for name, least in (("headlight, robust", 0.94), ("k-means", 0.79)):
+        assert methods[name]["acc"]["mean"] > least, methods[name]
     assert json.loads(json.dumps(measured)) == measured
 
 
@@ -126,7 +126,7 @@ def test_robust_alone_embeds_views_of_as_many_images_as_it_uses(
     how: dict = {"views": 1, "recipe": "robust", "seeds": 1, "device": "cpu", "cache": tmp_path}
     result = benchmark("cifar10", cifar10, **how)
     assert "augmented views: 1 of 16 images" in about(result)
-    assert result["methods"][0]["acc"]["mean"] > 0.7
+    assert result["methods"][0]["acc"]["mean"] > 0.94
     (train,) = tmp_path.glob("train-*")
     assert len(load_run(train).features.load()[1].viewed) == 16
 

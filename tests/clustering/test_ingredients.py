@@ -13,7 +13,7 @@ from headlight.clustering import SCP
 from headlight.clustering.graph import Graph
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.learning import learn
-from headlight.clustering.merging import _merged
+from headlight.clustering.merging import merge_groups
 from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.recipes import ROBUST
 from headlight.clustering.spectrum import Spectrum, affinity
@@ -33,7 +33,7 @@ def digits(digits_run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_digits_with_views_are_as_good_as_measured(digits, seed):
-    """ACC .854, .855, .850 and NMI .780, .788, .781."""
+    """ACC .854, .855, .850 and NMI .780, .788, .781 in float32; all are higher in bfloat16."""
     X, truth = digits
     scores = score(truth, SCP(10, random_state=seed).fit(X).labels_)
     assert scores["acc"] >= 0.845
@@ -41,7 +41,7 @@ def test_digits_with_views_are_as_good_as_measured(digits, seed):
 
 
 def test_digits_without_views_are_as_good_as_measured(digits):
-    """ACC .757, NMI .707."""
+    """ACC .757, NMI .707 in float32; .791, .741 in bfloat16."""
     X, truth = digits
     scores = score(truth, SCP(10, random_state=0).fit(X[:, 0]).labels_)
     assert scores["acc"] >= 0.75
@@ -105,24 +105,23 @@ def test_the_best_head_is_the_one_that_labels(digits):
 
 
 @given(st.integers(0, 10**6), st.integers(3, 9), st.data())
-def test_merging_is_greedy_step_by_step(seed, m, data):
-    """Against the same rule by brute force, which recomputes everything at each step."""
+def test_merging_explains_no_less_than_greedy_steps_by_brute_force(seed, m, data):
+    """These recompute everything at each step; single groups then move to explain more still."""
     k = data.draw(st.integers(1, m - 1))
     rng = np.random.default_rng(seed)
     shares = rng.random((m, m)) + 2 * np.eye(m)
     shares = (shares + shares.T) / (shares + shares.T).sum()
+
+    def explained(cluster: np.ndarray) -> float:
+        of = np.equal.outer(cluster, np.unique(cluster)).astype(float)
+        return graph_information(of.T @ shares @ of)
+
     cluster = np.arange(m)
     while len(names := np.unique(cluster)) > k:
-        merged = []
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                of = np.equal.outer(np.where(cluster == b, a, cluster), names).astype(float)
-                merged.append((graph_information(of.T @ shares @ of), a, b))
-        _, a, b = max(merged)
-        cluster[cluster == b] = a
-    merged = _merged(shares, k)
-    together = np.equal.outer(cluster, cluster)
-    np.testing.assert_array_equal(np.equal.outer(merged, merged), together)
+        pairs = ((a, b) for i, a in enumerate(names) for b in names[i + 1 :])
+        merged = [np.where(cluster == b, a, cluster) for a, b in pairs]
+        cluster = max(merged, key=explained)
+    assert explained(merge_groups(shares, k)) >= explained(cluster) - 1e-9
 
 
 def test_edges_are_scaled_by_how_dense_their_surroundings_are():

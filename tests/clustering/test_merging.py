@@ -47,13 +47,16 @@ def test_every_cluster_has_a_group_and_no_single_move_explains_more(seed, m, dat
             assert value(shares, moved, k) <= best + 1e-9
 
 
-@given(st.integers(0, 10**6), st.integers(4, 10))
-def test_two_clusters_explain_at_least_as_much_as_most_partitions_in_two(seed, m):
-    shares = symmetric(seed, m)
-    best = value(shares, merge_groups(shares, 2), 2)
-    codes = np.arange(1, 2 ** (m - 1))
-    every = [value(shares, (code >> np.arange(m)) & 1, 2) for code in codes]
-    assert np.mean(np.array(every) > best + 1e-9) < 0.5
+def test_of_all_partitions_in_two_the_best_is_found_nearly_always():
+    """For 90 of these 100; without the moves 80, with gains not kept up to date 81."""
+    found = 0
+    for seed in range(100):
+        m = 4 + seed % 7
+        shares = symmetric(seed, m)
+        codes = np.arange(1, 2 ** (m - 1))
+        best = max(value(shares, (code >> np.arange(m)) & 1, 2) for code in codes)
+        found += value(shares, merge_groups(shares, 2), 2) > best - 1e-9
+    assert found >= 87
 
 
 def test_a_group_without_edges_does_no_harm():

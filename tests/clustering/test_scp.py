@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from headlight.clustering import SCP
 from headlight.evaluation import clustering_accuracy
+from tests.clustering.conftest import by_k_means
 
 
 def fit(X, n_clusters=4, **settings):
@@ -34,26 +35,31 @@ def test_passes_scikit_learns_estimator_checks():
 
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("sizes", [[250] * 4, [800, 300, 100, 40]], ids=["even", "20:1"])
-def test_planted_clusters_are_found(make_blobs, sizes, views):
-    X, labels = make_blobs(sizes, views=views)
+def test_planted_clusters_are_found_where_k_means_fails(make_stretched, sizes, views):
+    X, labels = make_stretched(sizes, views=views)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        scp = fit(X, n_heads=16)
-    assert adjusted_rand_score(labels, scp.labels_) > 0.95
+        scp = fit(X)
+    assert by_k_means(X, labels) < 0.1
+    assert adjusted_rand_score(labels, scp.labels_) > 0.99
 
 
-def test_the_papers_recipe_finds_even_clusters(make_blobs):
-    X, labels = make_blobs([400] * 4, views=2)
-    scp = fit(X, recipe="paper", batch_size=200)
-    assert adjusted_rand_score(labels, scp.labels_) > 0.95
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+def test_what_changes_from_view_to_view_is_looked_past(make_jittered, recipe):
+    X, labels = make_jittered([400] * 4, views=2)
+    scp = fit(X, recipe=recipe, batch_size=200)
+    assert by_k_means(X, labels) < 0.1
+    assert adjusted_rand_score(labels, scp.labels_) > 0.99
+    assert len(scp.head_scores_) == {"robust": 4, "paper": 1}[recipe]
     assert np.array_equal(scp.labels_, scp.predict(X))
 
 
 def test_real_digits_are_found_better_than_by_k_means():
+    """ACC .880, .879, .882 with seeds 0, 1, 2 and NMI .858, .861, .862; k-means has .74."""
     digits = load_digits()
     scp = SCP(10, random_state=0).fit(digits.data)
-    # .806 here; k-means with 10 inits has .74 on the same pixels.
-    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.8
+    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.84
+    assert clustering_accuracy(digits.target, scp.labels_) > 0.86
 
 
 @pytest.mark.parametrize("n", [4, 13, 60])
@@ -218,11 +224,13 @@ def test_values_whose_squares_overflow_are_refused():
         fit(1e25 * np.random.default_rng(0).normal(size=(40, 6)), 3)
 
 
-def test_most_rows_of_large_data_are_labelled_without_being_learned_from(make_blobs, monkeypatch):
-    X, labels = make_blobs([300] * 4)
+def test_most_rows_of_large_data_are_labelled_without_being_learned_from(
+    make_stretched, monkeypatch
+):
+    X, labels = make_stretched([300] * 4)
     monkeypatch.setattr("headlight.clustering.scp.MOST_ROWS", 400)
     scp = fit(X)
-    assert adjusted_rand_score(labels, scp.labels_) > 0.95
+    assert adjusted_rand_score(labels, scp.labels_) > 0.99
     everything = fit(X[:, 0])
     assert scp.outlier_scores_.shape == (1200,)
     assert abs(scp.outlier_scores_.mean() - everything.outlier_scores_.mean()) < 0.3

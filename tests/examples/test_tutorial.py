@@ -93,6 +93,7 @@ def test_everything_made_lies_in_the_one_folder(executed: Any, folder: Path) -> 
 
 
 def test_scores_are_those_the_project_reports(executed: Any) -> None:
+    """.880; .908 with float32 features, .915 with bfloat16."""
     pixels, features = value(executed, "from headlight.evaluation")
-    assert pixels["acc"] > 0.75
-    assert features["acc"] > 0.85
+    assert pixels["acc"] > 0.86
+    assert features["acc"] > 0.89

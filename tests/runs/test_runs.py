@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from headlight.engines import conversion
 from headlight.errors import HeadlightError
@@ -129,14 +130,15 @@ def test_failed_prediction_leaves_the_old_file(fitted: Run, tmp_path: Path, phot
 
 
 def test_same_seed_same_bits_other_seed_other_head(fitted_copy: Path) -> None:
-    def fitted_with(seed: int) -> tuple[bytes, pa.Table]:
+    def fitted_with(seed: int) -> tuple[bytes, pa.Table, torch.Tensor]:
         run = fit_run(load_run(fitted_copy), 3, seed=seed, device="cpu")
-        return (fitted_copy / "model.safetensors").read_bytes(), run.assignments
+        model = (fitted_copy / "model.safetensors").read_bytes()
+        return model, run.assignments, run.model.head_.weight
 
-    (model, table), (again, same), (other, _) = fitted_with(1), fitted_with(1), fitted_with(2)
+    (model, table, head), (again, same, _) = fitted_with(1), fitted_with(1)
     assert model == again
     assert table.equals(same)
-    assert model != other
+    assert not torch.equal(head, fitted_with(2)[2])
 
 
 @pytest.mark.parametrize("file", ["assignments.parquet", "clusters.parquet", "model.safetensors"])
