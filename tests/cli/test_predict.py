@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headlight.cli.commands import app
+from tests.conftest import rewrite_info
 
 
 @pytest.mark.parametrize("file", [None, "p.csv", "p.parquet"])
@@ -39,15 +40,12 @@ def test_predictions_are_shown_whether_or_not_they_are_written(
 def test_another_engine_than_the_runs_is_said_in_one_sentence(
     fitted_copy: Path, photos: Path
 ) -> None:
-    file = fitted_copy / "run.json"
-    info = json.loads(file.read_text())
-    info["encoder"]["engine"] = "other-f8"
-    file.write_text(json.dumps(info))
+    rewrite_info(fitted_copy, lambda info: info["encoder"].update(engine="other-f8"))
     command = [sys.executable, "-m", "headlight", "predict", str(fitted_copy), str(photos)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("predict: ")]
     assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("headlight: the run's features were made with other-f8, and this")
+    assert lines[0].startswith("headlight: the features of the run were computed by other-f8")
 
 
 def test_warnings_of_others_keep_their_place_in_the_source() -> None:
