@@ -597,7 +597,8 @@ def test_a_full_disk_or_dead_server_is_said_aloud(
 
 def test_broken_runs_have_a_page(tmp_path: Path, open_tab: Callable[..., Tab]) -> None:
     run = small(tmp_path)
-    load_run(run).file("clusters.parquet").unlink()
+    for file in run.rglob("clusters.parquet"):
+        file.unlink()
     shutil.rmtree(tmp_path / "photos")
     server = Server(run)
     tab = open_tab(server)
