@@ -275,6 +275,25 @@ def test_undo_selects_again_what_was_moved_away(
     tab.until("document.querySelectorAll('.tile.selected').length === 3")
 
 
+def test_undo_waits_for_the_edit_that_it_takes_back(
+    server: Server, open_tab: Callable[..., Tab]
+) -> None:
+    """Its effect shows before its answer comes, as when another tab had made it."""
+    tab = open_tab(server)
+    held: list[Any] = []
+    tab.page.route("**/api/move", lambda route: held.append((route, route.fetch())))
+    tab.tile(1).click()
+    tab.tile(3).click(modifiers=["Shift"])
+    tab.press("n")
+    tab.answer("kittens", "Make")
+    tab.wait_for({"cats": 5, "dogs": 6, "cars": 4, "kittens": 3})
+    tab.press("u")
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    tab.wait_for({"cats": 8, "dogs": 6, "cars": 4})
+    tab.until("document.querySelectorAll('.tile.selected').length === 3")
+
+
 def test_a_click_counts_though_the_page_is_laid_out_meanwhile(
     server: Server, open_tab: Callable[..., Tab]
 ) -> None:

@@ -25,14 +25,28 @@ function current() {
 /** What was selected before an edit and where: number of edits after it → {rows, view, text}. */
 const before = new Map();
 
+/** Does `work` after what was asked for before it: undo waits for the edit that it takes back,
+ *  and several quick presses wait for one another. */
+function inTurn(work) {
+  const result = turn.then(work);
+  turn = result.catch(() => {});
+  return result;
+}
+let turn = Promise.resolve();
+
+/** `store.act` in its turn. */
+const edit = (...given) => inTurn(() => store.act(...given));
+
 /** An edit of the selected images, which are then no longer selected; undo selects them again. */
-async function spend(name, rows, body, text) {
+function spend(name, rows, body, text) {
   const { view } = store;
-  const answer = await store.act(name, { rows, ...body }, text);
-  if (!answer) return null;
-  before.set(store.state.edits, { rows, view, text: store.state.undo });
-  selection.clear();
-  return answer;
+  return inTurn(async () => {
+    const answer = await store.act(name, { rows, ...body }, text);
+    if (!answer) return null;
+    before.set(store.state.edits, { rows, view, text: store.state.undo });
+    selection.clear();
+    return answer;
+  });
 }
 
 const moveTo = (rows, body, text) => spend("move", rows, body, text);
@@ -86,7 +100,7 @@ export const actions = {
   async rename() {
     const cluster = current();
     const text = cluster && await askName(`Rename “${cluster.name}”`, cluster.name, "Rename");
-    if (text && text !== cluster.name) await store.act("rename", { cluster: cluster.id, name: text });
+    if (text && text !== cluster.name) await edit("rename", { cluster: cluster.id, name: text });
   },
   async merge() {
     const cluster = current();
@@ -106,11 +120,11 @@ export const actions = {
     const parts = cluster && await askParts(cluster);
     if (!parts) return;
     say("Splitting …");
-    await store.act("split", { cluster: cluster.id, parts }, (a) => `“${cluster.name}” split into ${a.made.map((id) => store.cluster(id)?.size.toLocaleString("en")).join(" + ")}`);
+    await edit("split", { cluster: cluster.id, parts }, (a) => `“${cluster.name}” split into ${a.made.map((id) => store.cluster(id)?.size.toLocaleString("en")).join(" + ")}`);
   },
   async done() {
     const cluster = current();
-    if (cluster) await store.act("done", { cluster: cluster.id, value: !cluster.done });
+    if (cluster) await edit("done", { cluster: cluster.id, value: !cluster.done });
   },
   undo: () => step("undo"),
   redo: () => step("redo"),
@@ -130,27 +144,22 @@ export const actions = {
 };
 
 async function mergeAll(clusters, into) {
-  return store.act("merge", { clusters, into }, `Merged into “${name(into)}”`, { kind: "cluster", id: into });
+  return edit("merge", { clusters, into }, `Merged into “${name(into)}”`, { kind: "cluster", id: into });
 }
 
-async function step(what) {
-  const text = store.state[what];
-  if (!text) {
-    say(`There is nothing to ${what}.`);
-    return;
-  }
-  // The version is read when its turn comes: several quick presses wait for one another.
-  stepping = stepping.then(async () => {
+function step(what) {
+  return inTurn(async () => {
     const text = store.state[what];
-    if (!text) return;
+    if (!text) {
+      say(`There is nothing to ${what}.`);
+      return;
+    }
     const lost = what === "undo" ? before.get(store.state.edits) : null;
     const back = lost?.text === text ? lost : null;
     const answer = await store.act(what, { version: store.state.version }, `${what === "undo" ? "Undone" : "Done again"}: ${text}`, back?.view);
     if (answer && back) selection.set(back.rows);
   });
-  await stepping;
 }
-let stepping = Promise.resolve();
 
 function neighbour(by) {
   const all = listed();
