@@ -96,6 +96,10 @@ def test_cluster_again_resumes_and_other_settings_are_refused(
     again = headlight.cluster(photos, 3, **settings, on_embedded=seen.append)
     assert (seen[0].kept, seen[0].added) == (36, 0)
     assert again.assignments.equals(first)
+    for lost in ("features.lance", "quarantine.parquet"):  # the same command makes them again
+        path = again.path / lost
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        assert headlight.cluster(photos, 3, **settings).assignments.equals(first)
     review(again).edit(rename(0, "mine"))
     (photos / "notes.txt").write_text("no image")
     with monkeypatch.context() as patch:  # nothing has changed: nothing is fitted

@@ -152,7 +152,7 @@ def cluster(
     resolve_devices(device)
     if view_images is None:
         view_images = views_used(recipe)
-    again = (path / "run.json").exists() and not discard_edits
+    again = not discard_edits
     if (path / "run.json").exists():
         former = load_run(path)
         refuse_other_fit(former, n_clusters, recipe, seed)

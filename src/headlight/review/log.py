@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from headlight.errors import HeadlightError, reason
-from headlight.runs.files import atomic
+from headlight.runs.files import atomic, sync_folder
 
 FILE = "edits.jsonl"
 CHECK = ".edits.check"  # length and CRC-32 of what was acknowledged
@@ -206,7 +206,7 @@ class EditLog:
             finally:
                 os.close(handle)
             if fresh:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             raise HeadlightError(
                 f"the edit was not saved because {self.path} can't be written: {reason(error)}; "
@@ -262,12 +262,3 @@ def _write_whole(handle: int, data: bytes, offset: int) -> None:
     while data:
         done = os.pwrite(handle, data, offset)
         data, offset = data[done:], offset + done
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file's name reaches the disk with its folder only."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -63,10 +63,13 @@ def features_digest(store: FeatureStore) -> str:
 def in_step(run: Run, source: ImageSource) -> bool:
     """Whether the run has the features of just the images of ``source``, as these are now.
 
-    Images that could not be used don't count.
+    Images that could not be used don't count. False where the run's files can't be read.
     """
-    unusable = set(run.quarantine["path"].to_pylist())
-    stored = {int(one): int(stamp) for one, stamp in zip(*run.features.stamps(), strict=True)}
+    try:
+        unusable = set(run.quarantine["path"].to_pylist())
+        stored = {int(one): int(stamp) for one, stamp in zip(*run.features.stamps(), strict=True)}
+    except HeadlightError:  # embedding makes them again, or says what is wrong
+        return False
     found = 0
     for ref in source:
         if stored.get(ref.id) == ref.stamp:

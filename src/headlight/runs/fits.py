@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from headlight.errors import HeadlightError
-from headlight.runs.files import FITS, UMASK, atomic, digest, write_table
+from headlight.runs.files import FITS, UMASK, atomic, digest, sync_folder, write_table
 from headlight.runs.info import FitInfo, RunInfo, read_record, write_record
 from headlight.runs.model import save_model
 from headlight.runs.run import FIT_FILES, INFO, Run, load_run, locked
@@ -129,7 +128,7 @@ def _place(folder: Path, temporary: Path, record: FitInfo) -> None:
             file.replace(place / file.name)
     else:
         temporary.rename(place)
-    _sync(place.parent)
+    sync_folder(place.parent)
 
 
 def _delete_leftovers(folder: Path) -> None:
@@ -140,11 +139,3 @@ def _delete_leftovers(folder: Path) -> None:
         if re.fullmatch(rf"\.({ours})\.\w{{8}}", file.name):
             with suppress(OSError):
                 file.unlink()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

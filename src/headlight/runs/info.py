@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from headlight.errors import HeadlightError
+from headlight.errors import HeadlightError, first_line
 from headlight.runs.files import write_json
 
 FORMAT = 2
@@ -147,7 +147,7 @@ def read_record(path: Path, kind: type[R], remedy: str) -> R:
         where = ".".join(map(str, first["loc"])) or "it"
         raise HeadlightError(f"{path} is damaged ({where}: {first['msg']}): {remedy}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise HeadlightError(f"{path} is damaged ({_short(error)}): {remedy}") from error
+        raise HeadlightError(f"{path} is damaged ({first_line(error)}): {remedy}") from error
     if found is not None and found != _checksum(text):
         raise HeadlightError(
             f"{path} is not as headlight wrote it: if you changed it and mean it, delete its line "
@@ -162,7 +162,3 @@ def _canonical(data: dict[str, object]) -> str:
 
 def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
