@@ -339,14 +339,6 @@ def test_mean_confidence_is_near_the_share_of_labels_that_are_right():
     assert abs(confident - right) <= abs(before - right)
 
 
-def test_copies_of_a_row_are_a_group_of_near_duplicates(make_blobs):
-    X, _ = make_blobs([60] * 4)
-    X[11] = X[5]
-    groups = fit(X).near_duplicates_
-    assert groups[5] == groups[11] >= 0
-    assert (groups < 0).sum() > 200
-
-
 def test_quality_tells_a_tight_cluster_from_a_loose_one():
     rng = np.random.default_rng(0)
     centres = 4 * rng.normal(size=(3, 30))

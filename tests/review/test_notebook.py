@@ -1,4 +1,4 @@
-"""What a notebook shows of a run and of an SCP."""
+"""What a notebook shows of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from headlight import SCP
-from headlight.clustering.display import fitted_html
 from headlight.review.log import mark_done, merge, rename
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, load_run
@@ -154,37 +150,3 @@ def test_any_name_is_shown_as_text(
     for name in clusters:
         if len(name) <= 80:
             assert " ".join(name.split()) in plain
-
-
-def test_a_fitted_scp_shows_sizes_and_quality_beside_scikit_learns_diagram() -> None:
-    rng = np.random.default_rng(0)
-    x = np.repeat(rng.normal(size=(3, 8)) * 6, [30, 20, 10], axis=0) + rng.normal(size=(60, 8))
-    scp = SCP(n_clusters=3, random_state=0)
-    assert scp._repr_html_().count("clusters of") == 0
-    scp.fit(x)
-    html = scp._repr_mimebundle_()["text/html"]
-    assert fitted_html(scp) in scp._repr_html_()
-    assert "sk-container" in html
-    shown = fitted_html(scp)
-    read = Reader(shown)
-    assert shown in html
-    assert "3 clusters of 60 rows" in read.text
-    for size in np.bincount(scp.labels_):
-        assert str(size) in read.text
-    for value in scp.cluster_quality_.quality:
-        assert f"{value:.2f}" in read.text
-    widths = [attrs["style"] for tag, attrs in read.tags if tag == "span"]
-    assert str(widths[0]).endswith("width:8.00em")  # the largest cluster
-    restored = SCP.from_state(*scp.state())
-    assert "3 clusters · head" in Reader(fitted_html(restored)).text
-    pipeline = make_pipeline(StandardScaler(), scp)
-    assert "SCP" in pipeline._repr_html_()
-
-
-def test_many_clusters_of_an_scp_are_folded() -> None:
-    rng = np.random.default_rng(0)
-    x = np.repeat(rng.normal(size=(30, 8)) * 9, 6, axis=0) + rng.normal(size=(180, 8)) / 5
-    scp = SCP(n_clusters=30, random_state=0, n_epochs=1).fit(x)
-    read = Reader(fitted_html(scp))
-    assert "10 more clusters" in read.text
-    assert read.count("tr") == 30 + 2

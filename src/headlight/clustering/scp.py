@@ -18,8 +18,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from headlight.clustering.blocks import fit_joint_projection
 from headlight.clustering.calibration import agreement, fit_temperature
 from headlight.clustering.centres import centres_of
-from headlight.clustering.display import scp_html
-from headlight.clustering.duplicates import near_duplicates
 from headlight.clustering.graph import MOST_ROWS, Graph
 from headlight.clustering.heads import Heads, MLPHead
 from headlight.clustering.hierarchy import cut, merge_hierarchy
@@ -96,7 +94,6 @@ class SCP(ClusterMixin, BaseEstimator):
         clusters_hierarchy_: float64 (K − 1, 4), how clusters merge into coarser ones, as SciPy's
             `linkage`; `merged` cuts it.
         cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
-        near_duplicates_: int64 (n,), number of the group of near-duplicates a row is in, or −1.
         temperature_: float, the divisor of the head's logits. It calibrates confidence to the
             accuracy estimated from the agreement with k-means of random halves.
         head_scores_: float32 (n_heads,), how well each head's labels explain the neighbour graph:
@@ -300,9 +297,6 @@ class SCP(ClusterMixin, BaseEstimator):
             edge_shares(labels, graph.near(k), k),
             centres_of(points, labels, k).numpy(),
         )
-        self.near_duplicates_ = near_duplicates(
-            features, graph.neighbours, graph.similarities, rows, self.projection_.mean
-        )
 
     def _calibrate(self, features: Features, rows: np.ndarray, target: float) -> None:
         """Divide the head's logits by the temperature at which its mean confidence is target."""
@@ -347,9 +341,6 @@ class SCP(ClusterMixin, BaseEstimator):
         scp = cls(**metadata["parameters"])
         restore(scp, tensors, metadata)
         return scp
-
-    def _html_repr(self) -> str:  # scikit-learn's name for what `_repr_html_` gives
-        return scp_html(self)
 
     def _number_by_size(self, features: Features) -> None:
         """Labels every row, with the largest cluster as cluster 0; warns of empty ones."""

@@ -11,6 +11,7 @@ from headlight.counts import counted
 from headlight.encoders import part_names
 from headlight.errors import HeadlightError
 from headlight.features import Stages
+from headlight.runs.duplicates import near_duplicates
 from headlight.runs.features import features_digest
 from headlight.runs.fits import save_fit
 from headlight.runs.info import Timing
@@ -93,13 +94,12 @@ def fit_run(
         if stages:
             stages("map")
         started = time.perf_counter()
-        projection = scp.projection_
-        rows = project(features, projection.mean.numpy(), projection.components.numpy())
+        mean, axes = scp.projection_.mean.numpy(), scp.projection_.components.numpy()
+        rows = project(features, mean, axes)
         xy = image_map(map_points(rows), scp.labels_)
         mapped = time.perf_counter() - started
-        assignments = assignments_table(
-            paths, probabilities, scp.outlier_scores_, scp.near_duplicates_, xy
-        )
+        duplicates = near_duplicates(features, rows, mean)
+        assignments = assignments_table(paths, probabilities, scp.outlier_scores_, duplicates, xy)
         clusters = clusters_table(assignments, rows, scp.cluster_quality_)
         confidence = float(assignments["confidence"].to_numpy().mean())
         fit = settings | {

@@ -2,24 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from headlight.clustering import duplicates
-from headlight.clustering.duplicates import near_duplicates
-from headlight.clustering.neighbours import nearest_neighbours
-from headlight.clustering.validation import Features
+from headlight.runs import duplicates
+from headlight.runs.duplicates import near_duplicates
+from headlight.runs.projected import unit
 
 
 def distinct(n: int, dim: int = 64, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
 
 
-def groups(X: np.ndarray, rows: np.ndarray | None = None, **options) -> np.ndarray:
-    rows = np.arange(len(X)) if rows is None else rows
-    features = Features(X)
-    points = torch.nn.functional.normalize(features.rows(rows), dim=1)
-    near = nearest_neighbours(points, 10)
-    return near_duplicates(features, *near, rows, torch.zeros(features.dim), **options)
+def groups(X: np.ndarray, **options) -> np.ndarray:
+    return near_duplicates(X, unit(X), np.zeros(X.shape[1], np.float32), **options)
 
 
 def test_copies_with_little_noise_form_groups_numbered_by_their_first_row():
@@ -59,43 +53,38 @@ def test_equal_rows_are_found_at_threshold_1():
     assert np.flatnonzero(groups(X, threshold=1.0) == 0).tolist() == [4, 9]
 
 
-def test_rows_outside_the_graph_have_no_group():
+def test_of_very_many_rows_a_sample_is_compared(monkeypatch):
     X = distinct(30)
-    X[20], X[21] = X[2], X[4]
-    rows = np.setdiff1d(np.arange(30), [21])
-    found = groups(X, rows)
-    assert np.flatnonzero(found >= 0).tolist() == [2, 20]
+    X[15:] = X[:15]
+    assert (groups(X) >= 0).all()
+    monkeypatch.setattr(duplicates, "MOST_ROWS", 10)
+    assert (groups(X) < 0).sum() >= 20
 
 
 def test_the_mean_is_taken_off_first():
     """Far from the origin every cosine is near 1."""
-    X = distinct(30) + 100
-    features = Features(X)
-    near = nearest_neighbours(torch.from_numpy(X - 100), 5)
-    found = near_duplicates(features, *near, np.arange(30), torch.full((64,), 100.0))
-    assert (found == -1).all()
+    X, alike = distinct(30) + 100, np.ones((30, 1), np.float32)
+    assert (near_duplicates(X, alike, np.full(64, 100, np.float32)) == -1).all()
+    assert (near_duplicates(X, alike, np.zeros(64, np.float32)) == 0).all()
 
 
-def test_view_0_is_compared_and_chunks_change_nothing(monkeypatch):
-    X = distinct(100)
+def test_chunks_change_nothing(monkeypatch):
+    X = distinct(100).astype(np.float16)
     X[60:80] = X[:20]
-    views = np.stack([X, np.ones_like(X)], axis=1).astype(np.float16)
-    expected = groups(views)
+    expected = groups(X)
     assert (expected[:20] == np.arange(20)).all()
     assert (expected[60:80] == np.arange(20)).all()
     monkeypatch.setattr(duplicates, "CHUNK", 8)
-    assert (groups(views) == expected).all()
+    assert (groups(X) == expected).all()
 
 
 def test_rows_far_apart_in_the_projection_are_not_compared():
     X = distinct(20)
     X[9] = X[4]
-    index, similarities = nearest_neighbours(torch.nn.functional.normalize(torch.tensor(X)), 5)
-    rows, mean = np.arange(20), torch.zeros(64)
-    near = near_duplicates(Features(X), index, similarities, rows, mean)
-    far = near_duplicates(Features(X), index, similarities - 0.5, rows, mean)
-    assert np.flatnonzero(near == 0).tolist() == [4, 9]
-    assert (far == -1).all()
+    projected = unit(X)
+    assert np.flatnonzero(groups(X) == 0).tolist() == [4, 9]
+    projected[9] = projected[0]
+    assert (near_duplicates(X, projected, np.zeros(64, np.float32)) == -1).all()
 
 
 def test_a_row_without_direction_has_no_duplicate():
@@ -110,7 +99,6 @@ def test_a_threshold_that_is_no_cosine_is_refused(threshold):
         groups(distinct(10), threshold=threshold)
 
 
-def test_neighbours_of_other_rows_are_refused():
-    with pytest.raises(ValueError, match="neighbours has 3 rows"):
-        near = torch.zeros(3, 2).long(), torch.ones(3, 2)
-        near_duplicates(Features(distinct(5)), *near, np.arange(5), torch.zeros(64))
+def test_projections_of_other_rows_are_refused():
+    with pytest.raises(ValueError, match="projected has 3"):
+        near_duplicates(distinct(5), distinct(3), np.zeros(64, np.float32))

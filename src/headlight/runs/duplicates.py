@@ -1,15 +1,16 @@
-"""Groups of near-duplicates, found among nearest neighbours."""
+"""Groups of near-duplicates, found among nearest neighbours in the projection."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from headlight.clustering.validation import Features
+from headlight.runs.projected import unit
 
 CHUNK = 512
+# Images compared at most: neighbours of more would not fit in memory.
+MOST_ROWS = 200_000
 # Neighbours compared. Groups may be larger: they are connected through one another.
 COMPARED = 5
 # Cosine of centred features. With the bundled encoder, 200 photographs of Caltech-101 and 100
@@ -24,26 +25,23 @@ LOOKED_AT = 0.7
 
 
 def near_duplicates(
-    features: Features,
-    neighbours: torch.Tensor,
-    similarities: torch.Tensor,
-    rows: np.ndarray,
-    mean: torch.Tensor,
+    features: np.ndarray,
+    projected: np.ndarray,
+    mean: np.ndarray,
     *,
     threshold: float = THRESHOLD,
 ) -> np.ndarray:
-    """The group of near-duplicates that each row belongs to: int64 (features.n,), −1 for none.
+    """The group of near-duplicates that each row belongs to: int64 (n,), −1 for none.
 
-    Compares view 0 of every row of the graph with its five nearest neighbours there, by cosine of
-    the encoder's own features less their mean: a projection that brings neighbours together would
-    make similar images look like duplicates. Groups are the connected components of the pairs
-    found.
+    Compares every row with its five nearest neighbours in the projection, by cosine of the
+    encoder's own features less their mean: a projection that brings neighbours together would make
+    similar images look like duplicates. Groups are the connected components of the pairs found.
 
     Arguments:
-        features: all rows; read in chunks.
-        neighbours: int64 (m, k), of each of `rows`, as positions in `rows`, nearest first.
-        similarities: float32 (m, k), their projected cosines: pairs below 0.7 are not compared.
-        rows: int64 (m,), sorted: the rows of `features` that the graph holds. The others get −1.
+        features: (n, dim) of any float kind; read in chunks. Of more than 200,000 rows a random
+            sample is compared; the others get −1.
+        projected: float16 or float32 (n, d), the same rows projected, of length 1: pairs of cosine
+            below 0.7 are not compared.
         mean: float32 (dim,), of the features.
         threshold: cosine from which two rows are near-duplicates.
 
@@ -51,41 +49,42 @@ def near_duplicates(
         groups numbered from 0 by their first row; every group has two rows or more.
 
     Raises:
-        ValueError: as many neighbours as rows are needed, or a threshold not in (0, 1].
+        ValueError: different numbers of rows, or a threshold not in (0, 1].
     """
-    if len(neighbours) != len(rows):
-        raise ValueError(f"neighbours has {len(neighbours)} rows, rows has {len(rows)}.")
+    import torch
+
+    from headlight.clustering.neighbours import nearest_neighbours
+    from headlight.clustering.validation import sample
+
+    if len(features) != len(projected):
+        raise ValueError(f"features has {len(features)} rows, projected has {len(projected)}.")
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must lie above 0 and not above 1, got {threshold}.")
-    near = similarities[:, :COMPARED].numpy() >= LOOKED_AT
-    first, which = near.nonzero()
+    rows = sample(len(features), MOST_ROWS)
+    neighbours, similarities = nearest_neighbours(torch.from_numpy(projected[rows]), COMPARED)
+    first, which = (similarities.numpy() >= LOOKED_AT).nonzero()
     second = neighbours.numpy()[first, which]
     alike = _alike(features, rows[first], rows[second], mean, threshold)
     first, second = first[alike], second[alike]
-    groups = np.full(features.n, -1, dtype=np.int64)
+    groups = np.full(len(features), -1, dtype=np.int64)
     pairs = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(len(rows),) * 2)
     component = connected_components(pairs, directed=False)[1]
-    member = np.flatnonzero(np.bincount(component)[component] > 1) if len(rows) else rows
+    member = np.flatnonzero(np.bincount(component)[component] > 1)
     _, where, inverse = np.unique(component[member], return_index=True, return_inverse=True)
     groups[rows[member]] = np.argsort(np.argsort(where))[inverse]
     return groups
 
 
 def _alike(
-    features: Features, first: np.ndarray, second: np.ndarray, mean: torch.Tensor, threshold: float
+    features: np.ndarray, first: np.ndarray, second: np.ndarray, mean: np.ndarray, threshold: float
 ) -> np.ndarray:
     """Whether the cosine of two rows is at least `threshold`, for many pairs: bool (pairs,)."""
     # Written into one array: small results kept between large chunks would leave memory in pieces.
     cosines = np.empty(len(first), dtype=np.float32)
     for start in range(0, len(first), CHUNK):
         part = slice(start, start + CHUNK)
-        centred = _centred(features, first[part], mean), _centred(features, second[part], mean)
-        cosines[part] = torch.linalg.vecdot(*centred).numpy()
+        one = unit(features[first[part]].astype(np.float32) - mean)
+        other = unit(features[second[part]].astype(np.float32) - mean)
+        cosines[part] = np.einsum("ij,ij->i", one, other)
     # Rounding may leave the cosine of two equal rows a little below 1.
     return cosines >= threshold - 1e-5
-
-
-def _centred(features: Features, index: np.ndarray, mean: torch.Tensor) -> torch.Tensor:
-    """Rows less the mean, of length 1; in place, to avoid fragmenting memory."""
-    rows = features.rows(index).sub_(mean)
-    return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min_(1e-12))
