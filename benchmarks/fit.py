@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.machine import machine
 from headlight.clustering import SCP
+from headlight.clustering.features import Features
 from headlight.clustering.projection import project
-from headlight.clustering.validation import Features
 
 MB = 1e6
 
@@ -69,8 +69,8 @@ def compare(path: Path, n_clusters: int, rounds: int) -> None:
     """Measures and prints a Markdown table."""
     X = np.load(path)
     fitted = SCP(n_clusters, n_heads=1, n_epochs=1, random_state=0).fit(X)  # also warms up
-    plain = Features(X[:, :1] if X.ndim == 3 else X)
-    points = project(plain, fitted.projection_)[:, 0].float().numpy()
+    plain = Features(X[:, 0] if X.ndim == 3 else X)
+    points = project(plain, fitted.projection_).plain.float().numpy()
     ours, theirs = [], []
     for seed in range(rounds):
         begin = time.perf_counter()

@@ -22,16 +22,16 @@ from scipy.stats import spearmanr
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
 from headlight.clustering import SCP
+from headlight.clustering.features import Features
+from headlight.clustering.fusion import Clustering, judge_by_peers
 from headlight.clustering.neighbours import nearest_neighbours
-from headlight.clustering.peers import Clustering, judge_by_peers
 from headlight.clustering.projection import project
-from headlight.clustering.validation import Features
 from headlight.evaluation import metrics
 
 NEIGHBOURS = 15
 SCORES = {
     "information": "I / H^0.6 of the clusters on the variant's own neighbour graph: the largest of "
-    "SCP's `head_scores_`",
+    "SCP's `graph_information_`",
     "confidence": "mean largest probability, not calibrated",
     "views": "share of images whose augmented view falls in the cluster of the plain one, on the "
     "variant's own features",
@@ -92,12 +92,12 @@ def fit(variant: Variant, y: np.ndarray) -> Fit:
     n_clusters = len(np.unique(y))
     scp = SCP(n_clusters, random_state=0, **variant.settings).fit(variant.X)
     seconds = time.perf_counter() - begin
-    projected = project(Features(variant.X[:, 0]), scp.projection_)[:, 0]
+    projected = project(Features(variant.X[:, 0]), scp.projection_).plain
     figures = {
         "acc": metrics.clustering_accuracy(y, scp.labels_),
         "nmi": metrics.normalized_mutual_info(y, scp.labels_),
         "seconds": seconds,
-        "information": float(scp.head_scores_.max()),
+        "information": scp.graph_information_,
         "confidence": float(scp.predict_proba(variant.X).max(axis=1).mean()),
         "views": float((scp.predict(variant.unseen) == scp.labels_).mean()),
     }

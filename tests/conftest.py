@@ -14,7 +14,8 @@ import pytest
 from filelock import FileLock
 from PIL import Image, ImageDraw
 
-from headlight.clustering.recipes import views_used
+from headlight.clustering import Features
+from headlight.clustering.constants import views_used
 from headlight.images import open_source
 from headlight.runs import Run, embed_run, fit_run
 
@@ -58,6 +59,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return make_photos(tmp_path / "photos")
+
+
+def all_views(features: Features) -> np.ndarray:
+    """Features (n, 1 + views, dim), of which all rows have views or none."""
+    if features.views is None:
+        return features.plain[:, None]
+    assert len(features.viewed) == len(features)
+    return np.concatenate([features.plain[:, None], features.views], axis=1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -58,7 +58,7 @@ def test_a_poor_encoder_beside_a_good_one_does_no_harm(
 
     with pytest.MonkeyPatch.context() as patch:
         only = np.array([True, False])
-        patch.setattr("headlight.clustering.blocks._worth_using", lambda *shares: only)
+        patch.setattr("headlight.clustering.fusion._worth_using", lambda *shares: only)
         again = fit_run(both, 10, device="cpu")
         folder.rename(tmp_path / "elsewhere")  # a fit needs features only
         nameless = fit_run(both, 10, device="cpu")

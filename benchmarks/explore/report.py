@@ -128,8 +128,8 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
     """The map, written into the run."""
     import pyarrow as pa
 
+    from headlight.clustering.features import as_features
     from headlight.clustering.projection import fit_projection
-    from headlight.clustering.validation import Features
     from headlight.runs import load_run
     from headlight.runs.files import write_table
     from headlight.runs.map import DIMS, image_map, map_points
@@ -137,7 +137,7 @@ def lay_out(given: argparse.Namespace) -> dict[str, float]:
 
     run, features = load_run(given.out), _features(given)
     table = run.assignments
-    projection = fit_projection(Features(features), DIMS)  # the model's own, in a run
+    projection = fit_projection(as_features(features), DIMS)  # the model's own, in a run
     started = time.perf_counter()
     rows = project(features, projection.mean.numpy(), projection.components.numpy())
     xy = image_map(map_points(rows), table["cluster"].to_numpy())

@@ -128,10 +128,10 @@ def _embedded(spec: str, key: str, cache: Path) -> Split:
 
         source = open_source(spec)
         features, paths = embed(source, views=VIEWS, view_images=source.count, return_paths=True)
-        assert features.whole is not None  # all have views
+        whole = np.concatenate([features.plain[:, None], features.views], axis=1)
         known = source.labels() or read_labels("folder", paths)
         labelled = np.array([path in known for path in paths])
-        _save(split, features.whole[labelled], [known[path] for path in paths if path in known])
+        _save(split, whole[labelled], [known[path] for path in paths if path in known])
     return split
 
 

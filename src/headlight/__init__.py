@@ -6,18 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headlight.clustering import SCP
+    from headlight.clustering import SCP, Features
     from headlight.errors import HeadlightError
     from headlight.explore import write_report
     from headlight.pipeline import cluster, embed
     from headlight.runs import Run, load_run
 
 __version__ = "0.1.0"
-__all__ = ["SCP", "HeadlightError", "Run", "cluster", "embed", "load_run", "write_report"]
+__all__ = [
+    "SCP", "Features", "HeadlightError", "Run", "cluster", "embed", "load_run", "write_report",
+]  # fmt: skip
 
 # Imported on first use: `import headlight` must not wait for PyTorch.
 _HOME = {
     "SCP": "headlight.clustering",
+    "Features": "headlight.clustering",
     "HeadlightError": "headlight.errors",
     "Run": "headlight.review",
     "cluster": "headlight.pipeline",

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, overload
 
-from headlight.clustering.recipes import views_used
+from headlight.clustering import Features
+from headlight.clustering.constants import views_used
 from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, ImageFeatures, Progress, Stages
+from headlight.features import EmbedReport, Progress, Stages
 from headlight.images import ImageSource, open_source
 from headlight.review import refuse_discarding
 from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
@@ -31,7 +32,7 @@ def embed(
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: Literal[False] = False,
-) -> ImageFeatures: ...
+) -> Features: ...
 
 
 @overload
@@ -46,7 +47,7 @@ def embed(
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: Literal[True],
-) -> tuple[ImageFeatures, list[str]]: ...
+) -> tuple[Features, list[str]]: ...
 
 
 def embed(
@@ -60,7 +61,7 @@ def embed(
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     return_paths: bool = False,
-) -> ImageFeatures | tuple[ImageFeatures, list[str]]:
+) -> Features | tuple[Features, list[str]]:
     """Compute features of images for `SCP.fit`, the same as those of `cluster`.
 
     Arguments:
@@ -78,9 +79,9 @@ def embed(
             no row.
 
     Returns:
-        `ImageFeatures`, which `SCP.fit` takes as it is: ``plain``, float16 (n, dim), one row per
-        image, sorted by the bytes of the path; ``augmented``, float16 (m, views, dim), of the rows
-        ``viewed``, int64 (m,). With ``return_paths``, a pair of that and the n paths.
+        `Features`, which `SCP.fit` takes as it is: ``plain``, float16 (n, dim), one row per
+        image, sorted by the bytes of the path; ``views``, float16 (m, views, dim), of the
+        rows ``viewed``, int64 (m,). With ``return_paths``, a pair of that and the n paths.
 
     Raises:
         HeadlightError: no image is usable, or ``out`` is not a run with these settings.

@@ -17,9 +17,9 @@ from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
 
 if TYPE_CHECKING:
-    from headlight.clustering.peers import Clustering
+    from headlight.clustering import Features
+    from headlight.clustering.fusion import Clustering
 
-NEIGHBOURS = 15
 VIEWS = 2
 # Fewer images say nothing of which encoder is better.
 FEWEST = 50
@@ -112,12 +112,12 @@ def rank_encoders(
             f"ranking encoders needs {FEWEST} or more"
         )
     rows = [one.rows(common) for one in found]
-    counts = [_estimate_clusters(X) for X in rows]
+    counts = [_estimate_clusters(features) for features in rows]
     k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
     if not 2 <= k <= len(common):
         raise HeadlightError(f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images")
-    clustered, confidence = zip(*(_cluster_sample(X, k) for X in rows), strict=True)
-    from headlight.clustering.peers import judge_by_peers
+    clustered, confidence = zip(*(_cluster_sample(features, k) for features in rows), strict=True)
+    from headlight.clustering.fusion import judge_by_peers
 
     scores = judge_by_peers(clustered, k).tolist()
     ranked = [
@@ -132,13 +132,13 @@ def rank_encoders(
 @dataclass(frozen=True)
 class _EmbeddedSample:
     paths: list[str]
-    features: np.ndarray
+    features: Features
     rate: float
 
-    def rows(self, paths: list[str]) -> np.ndarray:
-        """Features (n, views, dim) of these images, in this order."""
+    def rows(self, paths: list[str]) -> Features:
+        """Features of these images, in this order, which is that of the sample's."""
         place = {path: i for i, path in enumerate(self.paths)}
-        return self.features[[place[path] for path in paths]]
+        return self.features.take(np.array([place[path] for path in paths]))
 
 
 def _embed_sample(
@@ -158,29 +158,25 @@ def _embed_sample(
         paths, stored = run.features.load()
         spent = run.info.timings["embed"]
         rate = (spent.images or 0) / max(spent.seconds, 1e-3)
-        return _EmbeddedSample(paths.to_pylist(), np.asarray(stored.whole), rate)
+        return _EmbeddedSample(paths.to_pylist(), stored, rate)
 
 
-def _estimate_clusters(X: np.ndarray) -> int:
-    from headlight.clustering.graph import Graph
+def _estimate_clusters(features: Features) -> int:
+    from headlight.clustering.graph import Spectrum, neighbour_graph
     from headlight.clustering.number import count_clusters
     from headlight.clustering.projection import fit_projection, project
-    from headlight.clustering.spectrum import Spectrum
-    from headlight.clustering.validation import Features
 
-    features = Features(X)
-    graph = Graph.of(project(features, fit_projection(features, 256)))
+    graph = neighbour_graph(project(features, fit_projection(features, 256)))
     return count_clusters(Spectrum(graph)).n_clusters
 
 
-def _cluster_sample(X: np.ndarray, n_clusters: int) -> tuple[Clustering, float]:
+def _cluster_sample(features: Features, n_clusters: int) -> tuple[Clustering, float]:
     from headlight.clustering import SCP
-    from headlight.clustering.neighbours import nearest_neighbours
-    from headlight.clustering.peers import Clustering
+    from headlight.clustering.fusion import Clustering
+    from headlight.clustering.graph import neighbour_graph
     from headlight.clustering.projection import project
-    from headlight.clustering.validation import Features
 
-    scp = SCP(n_clusters, random_state=0).fit(X)
-    points = project(Features(X[:, 0]), scp.projection_)[:, 0]
-    near = nearest_neighbours(points, min(NEIGHBOURS, len(points) - 1))[0]
-    return Clustering(scp.labels_, near), float(scp.predict_proba(X).max(axis=1).mean())
+    scp = SCP(n_clusters, random_state=0).fit(features)
+    near = neighbour_graph(project(features, scp.projection_)).neighbours
+    confidence = float(scp.predict_proba(features).max(axis=1).mean())
+    return Clustering(scp.labels_, near), confidence

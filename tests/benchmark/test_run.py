@@ -17,8 +17,9 @@ from headlight.benchmark.baselines import compare, k_means, umap_k_means
 from headlight.benchmark.datasets.imagenet import TEN
 from headlight.benchmark.run import about, benchmark, spread
 from headlight.cli.commands import app
+from headlight.clustering import Features
 from headlight.errors import HeadlightError
-from headlight.features import EmbedReport, ImageFeatures
+from headlight.features import EmbedReport
 from headlight.runs import load_run
 
 HUES = np.random.default_rng(5).integers(40, 216, (10, 3))
@@ -249,12 +250,11 @@ def test_umap_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compare_judges_new_images_by_the_labeller_and_says_what_a_method_refuses() -> None:
     plain, classes = blobs(80, 1)
-    none = np.empty((len(plain), 0, plain.shape[1]), np.float16)
-    features = ImageFeatures(plain, none, np.arange(len(plain)), plain[:, None])
+    features = Features(plain)
     other, truth = blobs(40, 2)
     told: list[tuple[int, int]] = []
 
-    def refuse(features: ImageFeatures, n_clusters: int, seed: int):
+    def refuse(features: Features, n_clusters: int, seed: int):
         raise ValueError("too few")
 
     methods = {"k-means": lambda x, k, seed: k_means(x.plain, k, seed)}

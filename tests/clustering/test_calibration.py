@@ -5,12 +5,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score
 
 from headlight.clustering.calibration import (
     COLDEST,
     HOTTEST,
     agreement,
     fit_temperature,
+    resampled_partitions,
 )
 
 
@@ -96,3 +98,30 @@ def test_a_target_that_is_no_share_is_refused(target):
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="no rows"):
         fit_temperature(torch.zeros(0, 2), 0.5)
+
+
+def points_of(X: np.ndarray) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.from_numpy(X).float(), dim=1).half()
+
+
+def test_groups_that_lie_apart_come_back_from_every_half(make_blobs):
+    X, truth = make_blobs([80, 80, 80])
+    found = resampled_partitions(points_of(X[:, 0]), 3)
+    assert found.shape == (4, 240)
+    assert found.dtype == np.int64
+    assert all(adjusted_rand_score(truth, one) == 1 for one in found)
+
+
+def test_where_there_are_no_groups_halves_disagree_and_every_call_gives_the_same():
+    points = points_of(np.random.default_rng(0).normal(size=(400, 6)))
+    found = resampled_partitions(points, 8)
+    assert adjusted_rand_score(found[0], found[1]) < 0.8
+    assert (found == resampled_partitions(points, 8)).all()
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (2, 2), (7, 6), (10, 10)])
+def test_hardly_more_rows_than_clusters_are_enough(n, k):
+    points = points_of(np.random.default_rng(0).normal(size=(n, 4)))
+    found = resampled_partitions(points, k)
+    assert found.min() >= 0
+    assert found.max() < k

@@ -47,7 +47,7 @@ def test_groups_of_clusters_come_back_from_a_fit():
     labels = rng.integers(6, size=1500)
     X = centres[labels] + 0.3 * rng.normal(size=(1500, 30))
     scp = SCP(6, random_state=0).fit(X)
-    coarse = scp.merged(3)[scp.labels_]
+    coarse = scp.merge_to(3)[scp.labels_]
     assert len(set(zip(coarse, labels // 2, strict=True))) == 3
     with pytest.raises(ValueError, match="1 to 6 clusters"):
-        scp.merged(7)
+        scp.merge_to(7)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from headlight.clustering.information import POWER, edge_shares, graph_information
+from headlight.clustering.constants import ROBUST
+from headlight.clustering.information import edge_shares, graph_information, merge_groups
 
 
 @given(st.integers(0, 1000), st.integers(2, 6))
@@ -29,6 +30,71 @@ def test_labels_that_keep_neighbours_together_score_higher():
     right = graph_information(edge_shares(truth, near, 3))
     merged = graph_information(edge_shares(np.minimum(truth, 1), near, 3))
     mixed = graph_information(edge_shares(np.arange(60) % 3, near, 3))
-    assert right == pytest.approx(np.log(3) ** (1 - POWER))
+    assert right == pytest.approx(np.log(3) ** (1 - ROBUST.information_power))
     assert right > merged > mixed
     assert graph_information(edge_shares(np.zeros(60, int), near, 3)) == 0
+
+
+def symmetric(seed: int, m: int, density: float = 1.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    shares = rng.random((m, m)) * (rng.random((m, m)) < density) + np.eye(m)
+    shares = shares + shares.T
+    return shares / shares.sum()
+
+
+def value(shares: np.ndarray, cluster: np.ndarray, k: int) -> float:
+    of = np.eye(k)[cluster]
+    return graph_information(of.T @ shares @ of)
+
+
+def test_groups_with_edges_among_themselves_only_become_one_cluster():
+    truth = np.array([0, 1, 2, 0, 1, 2, 2, 2, 2])  # uneven on purpose
+    shares = np.where(truth[:, None] == truth, 1.0, 0.01)
+    found = merge_groups(shares / shares.sum(), 3)
+    assert (np.equal.outer(found, found) == np.equal.outer(truth, truth)).all()
+
+
+@given(st.integers(0, 10**6), st.integers(2, 12), st.data(), st.sampled_from([0.3, 1.0]))
+def test_every_cluster_has_a_group_and_no_single_move_explains_more(seed, m, data, density):
+    k = data.draw(st.integers(1, m))
+    shares = symmetric(seed, m, density)
+    found = merge_groups(shares, k)
+    assert sorted(set(found)) == list(range(k))
+    best = value(shares, found, k)
+    for i in range(m):
+        linked = np.eye(k)[found].T @ shares[i] > 0
+        if m > 6 or (found == found[i]).sum() == 1:
+            continue  # larger ones look at the six nearest clusters only
+        for other in np.flatnonzero(linked):
+            moved = found.copy()
+            moved[i] = other
+            assert value(shares, moved, k) <= best + 1e-9
+
+
+def test_of_all_partitions_in_two_the_best_is_found_nearly_always():
+    """For 90 of these 100; without the moves 80, with gains not kept up to date 81."""
+    found = 0
+    for seed in range(100):
+        m = 4 + seed % 7
+        shares = symmetric(seed, m)
+        codes = np.arange(1, 2 ** (m - 1))
+        best = max(value(shares, (code >> np.arange(m)) & 1, 2) for code in codes)
+        found += value(shares, merge_groups(shares, 2), 2) > best - 1e-9
+    assert found >= 87
+
+
+def test_a_group_without_edges_does_no_harm():
+    shares = symmetric(0, 6)
+    shares[2], shares[:, 2] = 0, 0
+    found = merge_groups(shares / shares.sum(), 3)
+    assert sorted(set(found)) == [0, 1, 2]
+
+
+def test_as_many_clusters_as_groups_leaves_every_group_alone():
+    assert sorted(merge_groups(symmetric(1, 5), 5)) == list(range(5))
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_more_clusters_than_groups_are_refused(k):
+    with pytest.raises(ValueError, match="5 groups"):
+        merge_groups(symmetric(1, 5), k)

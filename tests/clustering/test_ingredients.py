@@ -9,18 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from headlight.clustering import SCP
-from headlight.clustering.graph import Graph
-from headlight.clustering.information import edge_shares, graph_information
-from headlight.clustering.learning import learn
-from headlight.clustering.merging import merge_groups
+from headlight.clustering import SCP, Features
+from headlight.clustering.constants import ROBUST
+from headlight.clustering.features import as_features
+from headlight.clustering.graph import affinity, neighbour_graph
+from headlight.clustering.heads import LinearHeads
+from headlight.clustering.information import edge_shares, graph_information, merge_groups
 from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.recipes import ROBUST
-from headlight.clustering.spectrum import Spectrum, affinity
-from headlight.clustering.starts import starting_centres
-from headlight.clustering.validation import Features
+from headlight.clustering.robust import best_head
 from headlight.evaluation import score
 from headlight.runs import Run
+from tests.conftest import all_views
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def digits(digits_run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Features (1797, 3, 1280) of the bundled encoder, and the true digits."""
     paths, stored = digits_run.features.load()
     number = [int(path.split("/")[-1].removesuffix(".png")) for path in paths.to_pylist()]
-    return stored.whole, load_digits().target[number]
+    return all_views(stored), load_digits().target[number]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -51,7 +50,7 @@ def test_digits_without_views_are_as_good_as_measured(digits):
 def test_neighbours_alone_make_a_projection_that_is_better_than_principal_components(digits):
     X, truth = digits
     features = Features(X[:, 0])
-    points = project(features, fit_projection(features, 256))[:, 0].float()
+    points = project(features, fit_projection(features, 256)).plain.float()
     centred = torch.from_numpy(X[:, 0].astype(np.float32) - X[:, 0].astype(np.float32).mean(axis=0))
     principal = torch.pca_lowrank(centred, 256, center=False)[0] * 1.0
     scaled = torch.nn.functional.normalize(centred, dim=1)
@@ -66,42 +65,32 @@ def purity(points: torch.Tensor, truth: np.ndarray) -> float:
     return float((truth[similarity.topk(10).indices.numpy()] == truth[:, None]).mean())
 
 
-def learned_from(X: np.ndarray, k: int, n_heads: int):
-    features = Features(X)
-    rows = np.arange(features.n)
-    graph = Graph.of(project(features, fit_projection(features, 256), rows))
-    spectrum = Spectrum(graph)
-    return graph, learn(
-        features,
-        rows,
-        graph,
-        ROBUST.for_data(features.n),
-        k,
-        start=lambda: starting_centres(spectrum, k, n_heads, 0),
-        n_neighbors=10,
-        temperature=0.5,
-        device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(0),
+def test_the_head_whose_labels_explain_the_graph_best_is_the_one_that_labels():
+    rng = np.random.default_rng(0)
+    rows, centres = (
+        torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=size)).float(), dim=-1)
+        for size in ((500, 12), (5, 6, 12))
     )
+    graph = neighbour_graph(Features(rows))
+    heads = LinearHeads.from_centres(centres)
+    head, labels, information = best_head(heads, graph, 0.6)
+    points = graph.points.plain
+    found = [heads.pick(i)(points)[0].argmax(dim=1).numpy() for i in range(5)]
+    shares = [edge_shares(one, graph.near(6), 6) for one in found]
+    expected = [graph_information(one) for one in shares]
+    assert information == max(expected) > sorted(expected)[-2]
+    best = int(np.argmax(expected))
+    np.testing.assert_array_equal(labels, found[best])
+    assert torch.equal(head.weight, heads.pick(best).weight)
 
 
-def test_heads_are_scored_by_how_well_their_own_labels_explain_the_graph():
-    X = np.random.default_rng(0).normal(size=(500, 12)).astype(np.float32)
-    graph, learned = learned_from(X, 6, 5)
-    near = graph.near(6)
-    expected = [graph_information(edge_shares(one, near, 6)) for one in learned.labels]
-    np.testing.assert_allclose(learned.scores, expected, rtol=1e-6)
-    assert len(set(np.round(expected, 4))) == 5
-
-
-def test_the_best_head_is_the_one_that_labels(digits):
+def test_several_heads_explain_the_graph_no_worse_than_one(digits):
     X, _ = digits
-    scp = SCP(10, n_heads=5, random_state=0).fit(X[:, 0])
-    features = Features(X[:, 0])
-    near = Graph.of(project(features, scp.projection_)).near(10)
-    own = graph_information(edge_shares(scp.labels_, near, 10))
-    second, best = np.sort(scp.head_scores_)[-2:].tolist()
-    assert own == pytest.approx(best, abs=(best - second) / 4)
+    one, five = (SCP(10, n_heads=n, random_state=0).fit(X[:, 0]) for n in (1, 5))
+    near = neighbour_graph(project(Features(X[:, 0]), five.projection_)).near(10)
+    own = graph_information(edge_shares(five.labels_, near, 10))
+    assert own == pytest.approx(five.graph_information_, abs=1e-3)
+    assert five.graph_information_ >= one.graph_information_
 
 
 @given(st.integers(0, 10**6), st.integers(3, 9), st.data())
@@ -131,7 +120,7 @@ def test_edges_are_scaled_by_how_dense_their_surroundings_are():
     tight = axes[0] + 0.02 * rng.normal(size=(200, 40))
     loose = axes[1] + 0.2 * rng.normal(size=(200, 40))
     rows = torch.nn.functional.normalize(torch.from_numpy(np.concatenate([tight, loose])), dim=1)
-    edges = affinity(Graph.of(rows[:, None].float()))
+    edges = affinity(neighbour_graph(Features(rows.float())))
     degree = np.asarray(edges.sum(axis=1)).ravel()
     assert 0.8 < degree[:200].mean() / degree[200:].mean() < 1.25
 
@@ -168,8 +157,7 @@ def test_confidence_is_cooled_to_the_share_that_is_right(digits):
 def test_views_of_no_more_than_4000_rows_are_learned_from(make_blobs):
     X, _ = make_blobs([1_500] * 4, dim=20, views=2)
     X[:, 1] += np.random.default_rng(0).normal(size=X[:, 1].shape).astype(np.float32)
-    features = Features(X.copy())
-    features.limit_views(ROBUST.most_viewed)
+    features = as_features(X).limit_views(ROBUST.viewed_rows)
     assert features.has_views(np.arange(6_000)).sum() == 4_000
     read = ~features.has_views(np.arange(6_000))
     changed = X.copy()

@@ -5,15 +5,14 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from headlight.clustering import SCP
-from headlight.clustering.graph import Graph
+from headlight.clustering import SCP, Features
+from headlight.clustering.graph import Graph, Spectrum, neighbour_graph
 from headlight.clustering.number import count_clusters
-from headlight.clustering.spectrum import Spectrum
 
 
 def graph_of(points: np.ndarray) -> Graph:
     rows = torch.nn.functional.normalize(torch.from_numpy(points).float(), dim=1)
-    return Graph.of(rows[:, None].half())
+    return neighbour_graph(Features(rows.half()))
 
 
 @pytest.mark.parametrize("n_clusters", [2, 7, 40])
@@ -39,22 +38,22 @@ def test_more_groups_than_the_first_eigenvalues_are_counted(make_blobs):
 
 def test_auto_fits_as_many_clusters_as_were_counted(make_blobs):
     X, labels = make_blobs([300, 200, 150, 100, 60], views=2)
-    scp = SCP("auto", random_state=0).fit(X)
-    count = scp.n_clusters_count_
+    scp = SCP(random_state=0).fit(X)
+    count = scp.n_clusters_estimate_
     assert scp.n_clusters_ == count.n_clusters
     assert count.low <= 5 <= count.high
     assert abs(scp.n_clusters_ - 5) <= 1
     assert adjusted_rand_score(labels, scp.labels_) > 0.75
-    assert adjusted_rand_score(labels, scp.merged(5)[scp.labels_]) > 0.98
+    assert adjusted_rand_score(labels, scp.merge_to(5)[scp.labels_]) > 0.98
     assert scp.predict_proba(X).shape == (810, scp.n_clusters_)
     restored = SCP.from_state(*scp.state())
     assert np.array_equal(restored.predict(X), scp.labels_)
-    assert np.array_equal(restored.merged(3), scp.merged(3))
+    assert np.array_equal(restored.merge_to(3), scp.merge_to(3))
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 20])
 def test_auto_has_at_least_two_clusters_however_little_there_is(n):
     X = np.random.default_rng(0).normal(size=(n, 6))
-    scp = SCP("auto", random_state=0).fit(X)
+    scp = SCP(random_state=0).fit(X)
     assert 2 <= scp.n_clusters_ <= n
     assert set(scp.labels_) <= set(range(scp.n_clusters_))

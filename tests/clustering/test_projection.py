@@ -5,8 +5,9 @@ import torch
 from sklearn.decomposition import PCA
 
 from headlight.clustering import projection as module
+from headlight.clustering.constants import Constants
+from headlight.clustering.features import Features, as_features, sample
 from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.validation import Features, sample
 
 
 def features(n: int = 400, dim: int = 30, offset: float = 0.0) -> np.ndarray:
@@ -32,7 +33,7 @@ def test_directions_in_which_views_disagree_lose_their_weight():
     X = np.concatenate(
         [views_of(shown, 0.2, 3), 4 * views_of(np.zeros((600, 10)), 1.0, 3)], axis=2
     ).astype(np.float32)
-    weighted = fit_projection(Features(X), 20).components
+    weighted = fit_projection(as_features(X), 20).components
     assert share_of_variance(PCA(10).fit(X[:, 0]).components_.T, slice(10)) < 0.1
     assert share_of_variance(weighted, slice(10)) > 0.95
 
@@ -61,29 +62,41 @@ def test_components_are_as_many_as_rows_and_features_allow():
     assert fit_projection(Features(features(dim=1)), 200).components.shape == (1, 1)
 
 
-def test_of_large_data_a_sample_is_read_always_the_same(monkeypatch):
-    monkeypatch.setattr(module, "SAMPLE", 100)
+def test_of_large_data_a_sample_is_read_always_the_same():
+    few = Constants(projection_rows=100)
     X = features()
-    first = fit_projection(Features(X), 8)
-    assert torch.equal(first.components, fit_projection(Features(X), 8).components)
+    first = fit_projection(Features(X), 8, constants=few)
+    again = fit_projection(Features(X), 8, constants=few)
+    assert torch.equal(first.components, again.components)
     unread = np.setdiff1d(np.arange(len(X)), sample(len(X), 100))
     changed = X.copy()
     changed[unread] = 0
-    assert torch.equal(first.components, fit_projection(Features(changed), 8).components)
+    other = fit_projection(Features(changed), 8, constants=few)
+    assert torch.equal(first.components, other.components)
 
 
 def test_all_views_are_projected_like_the_rows_they_are():
     X = np.stack([features(n=50), features(n=50) * 2 + 1], axis=1)
-    fitted = fit_projection(Features(X), 8)
-    out = project(Features(X), fitted)
-    assert out.shape == (50, 2, 8)
-    assert out.dtype == torch.float16
+    fitted = fit_projection(as_features(X), 8)
+    out = project(as_features(X), fitted)
+    assert out.plain.shape == (50, 8)
+    assert out.views.shape == (50, 1, 8)
+    assert out.plain.dtype == out.views.dtype == torch.float16
     for view in (0, 1):
         expected = fitted(torch.from_numpy(X[:, view]))
-        torch.testing.assert_close(out[:, view].float(), expected, atol=1e-3, rtol=0)
+        torch.testing.assert_close(out.rows(slice(None), view), expected, atol=1e-3, rtol=0)
+
+
+def test_rows_without_views_are_projected_once():
+    X = features(n=50)
+    some = Features(X, X[:5, None] * 2, np.arange(10, 15))
+    out = project(some, fit_projection(some, 8), np.arange(12, 40))
+    assert out.plain.shape == (28, 8)
+    assert out.views.shape == (3, 1, 8)
+    assert out.viewed.tolist() == [0, 1, 2]
 
 
 def test_constant_features_project_to_zero_and_not_to_nan():
     X = np.ones((20, 4), dtype=np.float32)
-    out = project(Features(X), fit_projection(Features(X), 3))
-    assert torch.isfinite(out).all()
+    out = project(as_features(X), fit_projection(as_features(X), 3))
+    assert torch.isfinite(out.plain).all()

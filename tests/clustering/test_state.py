@@ -17,9 +17,8 @@ def test_a_restored_state_predicts_the_same_bits(make_blobs, recipe):
     assert np.array_equal(restored.predict_proba(X), scp.predict_proba(X))
     assert np.array_equal(restored.predict(X), scp.labels_)
     assert restored.get_params() == scp.get_params()
-    for name in ("n_features_in_", "n_iter_", "chosen_head_"):
+    for name in ("n_features_in_", "n_iter_", "graph_information_"):
         assert getattr(restored, name) == getattr(scp, name)
-    assert np.array_equal(restored.head_scores_, scp.head_scores_)
 
 
 def test_a_state_is_plain_arrays_and_the_fit_does_not_share_them(make_blobs):

@@ -223,7 +223,7 @@ def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None
     assert check_head(head_model(fitted.model, identity(3)), fitted, identity(3)).same == 36
     other = SCP.from_state(*fitted.model.state())
     for change in (
-        lambda: other.head_.cool(50),
+        lambda: other.head_.scale_logits(50),
         lambda: other.head_.reorder(torch.tensor([1, 0, 2])),
     ):
         change()  # the same labels with other probabilities; then other labels

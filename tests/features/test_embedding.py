@@ -13,7 +13,7 @@ from headlight.errors import HeadlightError
 from headlight.features import FeatureStore, StoreSettings, embed_source
 from headlight.features import update as update_module
 from headlight.images import open_source
-from tests.conftest import draw
+from tests.conftest import all_views, draw
 
 LITE0 = load_encoder("lite0")
 ONE = Encoders((LITE0,))
@@ -49,13 +49,13 @@ def embed(photos: Path, store: FeatureStore, engine: Engine | None = None):
 
 def contents(store: FeatureStore) -> tuple[list[str], np.ndarray]:
     paths, stored = store.load()
-    return paths.to_pylist(), stored.whole
+    return paths.to_pylist(), all_views(stored)
 
 
 def test_every_image_gets_a_row_with_all_its_views(photos: Path, store: FeatureStore) -> None:
     report = embed(photos, store)
     paths, stored = store.load()
-    features = stored.whole
+    features = all_views(stored)
     assert report.added == 36
     assert features.shape == (36, 2, 1280)
     assert features.dtype == np.float16
@@ -139,7 +139,7 @@ def test_rows_written_twice_are_mended(photos: Path, store: FeatureStore) -> Non
     store.append([ref.id], [ref.path], [ref.stamp], np.zeros((1, 2, LITE0.dim), np.float16))
     report = embed(photos, store)
     assert (report.kept, report.added, report.gone, len(store)) == (35, 1, 0, 36)
-    assert store.load()[1].whole.any(axis=(1, 2)).all()
+    assert all_views(store.load()[1]).any(axis=(1, 2)).all()
 
 
 def test_bad_images_are_quarantined_wherever_they_stand(photos: Path, store: FeatureStore) -> None:
@@ -247,20 +247,20 @@ def test_views_of_some_images_only(photos: Path, tmp_path: Path) -> None:
     assert stored.viewed.tolist() == np.sort(np.argsort(ids)[:10]).tolist()
     everything = whole.load()[1]
     assert np.array_equal(stored.plain, everything.plain)
-    assert np.array_equal(stored.augmented, everything.augmented[stored.viewed])
-    assert stored.whole is None
+    assert np.array_equal(stored.views, everything.views[stored.viewed])
 
 
 def test_views_of_no_image_and_of_more_than_there_are(photos: Path, tmp_path: Path) -> None:
-    shapes = []
+    found = []
     for images in (0, 99):
         settings = StoreSettings(
             str(photos), "lite0", "w", LITE0.dim, 1, "mean-colour", view_images=images
         )
         store = FeatureStore.create(tmp_path / f"{images}.lance", settings)
         embed(photos, store)
-        shapes.append(store.load()[1].augmented.shape)
-    assert shapes == [(0, 1, 1280), (36, 1, 1280)]
+        found.append(store.load()[1].views)
+    assert found[0] is None
+    assert found[1].shape == (36, 1, 1280)
 
 
 def test_fused_encoders_stand_side_by_side(photos: Path, tmp_path: Path) -> None:
@@ -290,4 +290,4 @@ def test_fused_encoders_stand_side_by_side(photos: Path, tmp_path: Path) -> None
     assert sizes == [{224}, {64}, {224}, {64}]
     assert both.plain.shape == (36, 2560)
     assert np.array_equal(both.plain, np.concatenate([one.plain, other.plain], axis=1))
-    assert np.array_equal(both.augmented, np.concatenate([one.augmented, other.augmented], axis=2))
+    assert np.array_equal(both.views, np.concatenate([one.views, other.views], axis=2))

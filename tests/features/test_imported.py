@@ -12,7 +12,7 @@ import pytest
 from headlight.errors import HeadlightError
 from headlight.images import open_source
 from headlight.runs import embed_run, fit_run, predict_run
-from tests.conftest import KINDS
+from tests.conftest import KINDS, all_views
 
 RNG = np.random.default_rng(0)
 CENTRES = RNG.normal(size=(3, 16)) * 4
@@ -61,7 +61,7 @@ def test_features_from_a_file_are_clustered(photos: Path, file: Path) -> None:
     run, report = embed(photos, file)
     paths, stored = run.features.load()
     assert report.added == 36
-    assert np.array_equal(stored.whole, vectors(paths_of(photos)).astype(np.float16))
+    assert np.array_equal(all_views(stored), vectors(paths_of(photos)).astype(np.float16))
     run = fit_run(run, 3)
     kinds = [path.split("/")[0] for path in paths.to_pylist()]
     found = set(zip(kinds, run.assignments["cluster"].to_pylist(), strict=True))
@@ -83,7 +83,7 @@ def test_a_second_run_takes_nothing_over_and_another_file_is_refused(photos: Pat
 
 def test_the_store_of_another_run_will_do(photos: Path, fitted) -> None:
     run, _ = embed(photos, fitted.path / "features.lance")
-    assert np.array_equal(run.features.load()[1].whole, fitted.features.load()[1].whole)
+    assert np.array_equal(all_views(run.features.load()[1]), all_views(fitted.features.load()[1]))
 
 
 def test_images_without_a_row_and_rows_beyond_float16_are_quarantined(photos: Path) -> None:

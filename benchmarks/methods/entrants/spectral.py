@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from benchmarks.methods.base import MethodFit, Space, k_means_plus_plus, nearest
-from headlight.clustering.spectrum import spectral_pairs
+from headlight.clustering.graph import spectral_pairs
 
 NAME = "spectral"
 N_NEIGHBORS = 15

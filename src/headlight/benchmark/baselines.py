@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from headlight.clustering import Features
 from headlight.errors import HeadlightError
 from headlight.evaluation.metrics import SCORES, score
-from headlight.features import ImageFeatures
 
 N_COMPONENTS = 200
 SAMPLE = 20_000
@@ -37,13 +37,13 @@ class MethodFit:
     label: Labeller
 
 
-Method = Callable[[ImageFeatures, int, int], MethodFit]
+Method = Callable[[Features, int, int], MethodFit]
 """Called with features of n images, number of clusters, seed."""
 
 
 def compare(
     methods: dict[str, Method],
-    features: ImageFeatures,
+    features: Features,
     reported: np.ndarray | None,
     truth: np.ndarray,
     *,

@@ -20,13 +20,14 @@ from headlight.benchmark.baselines import (
     umap_k_means,
 )
 from headlight.benchmark.datasets import Dataset, find_dataset, open_dataset
-from headlight.clustering.recipes import views_used
+from headlight.clustering import Features
+from headlight.clustering.constants import views_used
 from headlight.counts import counted
 from headlight.encoders import load_encoders
 from headlight.engines import cpu_count
 from headlight.errors import HeadlightError
 from headlight.evaluation import SCORES
-from headlight.features import EmbedReport, ImageFeatures, Stages
+from headlight.features import EmbedReport, Stages
 from headlight.images import ImageSource
 from headlight.runs import Run, embed_run
 from headlight.runs.files import atomic, write_json
@@ -186,7 +187,7 @@ def _embedded(
     device: str,
     stages: Stages | None,
     told: Callable[[EmbedReport], None] | None,
-) -> tuple[Run, ImageFeatures, np.ndarray]:
+) -> tuple[Run, Features, np.ndarray]:
     """The run with a source's features; these; and true classes, (n,) str.
 
     Its folder is named after all that must be the same for features to be used again: other
@@ -227,10 +228,9 @@ def _headlight(recipe: str, run: Run, device: str) -> Method:
 
     blocks = run.features.settings.dims or None
 
-    def fit(features: ImageFeatures, n_clusters: int, seed: int) -> MethodFit:
+    def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
-        X, augmented = features.to_fit()
-        scp.fit(X, augmented=augmented)
+        scp.fit(features)
         return MethodFit(scp.labels_, scp.predict)
 
     return fit

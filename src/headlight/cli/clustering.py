@@ -93,7 +93,7 @@ def embed(
     debug: Debug = False,
 ) -> None:
     """Compute features only; run it again to resume."""
-    from headlight.clustering.recipes import views_used
+    from headlight.clustering.constants import views_used
     from headlight.images import open_source
     from headlight.pipeline import default_run
     from headlight.runs import embed_run

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headlight.clustering.recipes import RECIPES, Recipe
+from headlight.clustering.constants import Constants, PaperConstants
+from headlight.clustering.features import Features
 from headlight.clustering.scp import SCP
 
-__all__ = ["RECIPES", "SCP", "Recipe"]
+__all__ = ["SCP", "Constants", "Features", "PaperConstants"]

@@ -8,7 +8,45 @@ import numpy as np
 import torch
 from scipy.optimize import brentq, linear_sum_assignment
 
+from headlight.clustering.constants import ROBUST, Constants
+from headlight.clustering.features import CHUNK, Features, sample
+from headlight.clustering.heads import Heads, head_logits
+from headlight.clustering.k_means import k_means
+from headlight.clustering.projection import Projection
+
 COLDEST, HOTTEST = 0.05, 50.0
+
+
+def calibrate(
+    head: Heads,
+    projection: Projection,
+    features: Features,
+    *,
+    labels: np.ndarray,
+    others: np.ndarray,
+    rows: np.ndarray,
+    constants: Constants = ROBUST,
+) -> float:
+    """Divide the logits by the temperature at which mean confidence is the `agreement`, in place.
+
+    Arguments:
+        head, projection: fitted.
+        features: all rows.
+        labels: int64 (n,), the head's; others: int64 (m, n), of `resampled_partitions`.
+        rows: int64 (n,), the rows these are of; the temperature is fitted on some of them.
+        constants: how many rows.
+
+    Returns:
+        The temperature, 1 at least: confidence is taken away and never added, because other methods
+        err where this one is right.
+    """
+    judged = rows[sample(len(rows), constants.temperature_rows)]
+    blocks = head_logits(head, projection, Features(features.rows(judged)))
+    logits = torch.cat([logits for _, logits in blocks])
+    target = agreement(labels, others, head.n_clusters)
+    temperature = max(1.0, fit_temperature(logits, target))
+    head.scale_logits(temperature)
+    return temperature
 
 
 def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
@@ -72,3 +110,33 @@ def fit_temperature(logits: torch.Tensor, target: float) -> float:
     if excess(high) >= 0:
         return HOTTEST
     return math.exp(brentq(excess, low, high, xtol=1e-4))
+
+
+def resampled_partitions(
+    points: torch.Tensor, n_clusters: int, constants: Constants = ROBUST
+) -> np.ndarray:
+    """Labels of all rows by the centres of k-means of random halves: int64 (resamples, n).
+
+    Of another method and other rows, for heads trained on the same graph share its errors: they
+    agree on 98 of 100 rows where 75 are right. The same parts every time, whatever the seed.
+
+    Arguments:
+        points: float16 or float32 (n, dim), n at least n_clusters.
+        n_clusters: K.
+        constants: how many, and how many rows a half has at most.
+    """
+    n, most = (
+        len(points),
+        max(constants.resample_rows, constants.resample_cluster_rows * n_clusters),
+    )
+    size = max(n_clusters, min(n // 2, most))
+    labels = np.empty((constants.resamples, n), dtype=np.int64)
+    for i in range(constants.resamples):
+        part = np.random.default_rng(i).choice(n, size, replace=False)
+        centres = torch.from_numpy(k_means(points[np.sort(part)].float().numpy(), n_clusters, i)[0])
+        # The nearest of centres that are not of length 1.
+        half = (centres**2).sum(dim=1) / 2
+        for start in range(0, n, CHUNK):
+            some = points[start : start + CHUNK].float()
+            labels[i, start : start + CHUNK] = (some @ centres.T - half).argmax(dim=1)
+    return labels

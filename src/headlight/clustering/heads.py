@@ -1,11 +1,20 @@
-"""Heads: they map rows to cluster logits."""
+"""Heads: they map rows to cluster logits; and what a fitted one says of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import numpy as np
 import torch
 from torch import nn
 
-SHARPNESS = 20.0
+from headlight.clustering.constants import ROBUST
+from headlight.clustering.features import Features, require_finite
+from headlight.clustering.projection import Projection
+
+# Rows in blocks of exactly so many, the last one padded: the arithmetic on a row is then the same
+# whichever rows come with it.
+BLOCK = 256
 
 
 class LinearHeads(nn.Module):
@@ -17,7 +26,7 @@ class LinearHeads(nn.Module):
     Arguments:
         n_heads, dim, n_clusters: sizes.
 
-    The weights are zero, to be loaded; `LinearHeads.started` creates heads for training.
+    The weights are zero, to be loaded; `LinearHeads.from_centres` creates heads for training.
     """
 
     def __init__(self, n_heads: int, dim: int, n_clusters: int) -> None:
@@ -27,12 +36,14 @@ class LinearHeads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_heads * n_clusters))
 
     @classmethod
-    def started(cls, centres: torch.Tensor) -> LinearHeads:
-        """Heads whose logits are 20 times the cosine to the centres (heads, clusters, dim)."""
+    def from_centres(
+        cls, centres: torch.Tensor, sharpness: float = ROBUST.sharpness
+    ) -> LinearHeads:
+        """Heads whose logits are `sharpness` times the cosine to centres (heads, clusters, dim)."""
         n_heads, n_clusters, dim = centres.shape
         heads = cls(n_heads, dim, n_clusters)
         with torch.no_grad():
-            heads.weight.copy_(SHARPNESS * centres.flatten(0, 1))
+            heads.weight.copy_(sharpness * centres.flatten(0, 1))
         return heads
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -55,7 +66,7 @@ class LinearHeads(nn.Module):
             self.weight.copy_(self.weight[order])
             self.bias.copy_(self.bias[order])
 
-    def cool(self, temperature: float) -> None:
+    def scale_logits(self, temperature: float) -> None:
         """Divide the logits by `temperature`."""
         with torch.no_grad():
             self.weight.div_(temperature)
@@ -90,17 +101,13 @@ class MLPHead(nn.Module):
         """Float32 (batch, dim) to logits (1, batch, clusters)."""
         return self.out(torch.relu(self.norm(self.hidden(x))))[None]
 
-    def pick(self, head: int) -> MLPHead:
-        """Itself: there is one."""
-        return self
-
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
         with torch.no_grad():
             self.out.weight.copy_(self.out.weight[order])
             self.out.bias.copy_(self.out.bias[order])
 
-    def cool(self, temperature: float) -> None:
+    def scale_logits(self, temperature: float) -> None:
         """Divide the logits by `temperature`."""
         with torch.no_grad():
             self.out.weight.div_(temperature)
@@ -113,3 +120,71 @@ def assign(heads: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 Heads = LinearHeads | MLPHead
+
+
+@torch.no_grad()
+def hard_labels(
+    heads: Heads, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
+) -> np.ndarray:
+    """Every head's most probable cluster of every row: int64 (heads, n).
+
+    Arguments:
+        heads: in evaluation mode.
+        rows: int64 (batch,) to what heads take, float32 (batch, dim).
+        n: number of rows.
+    """
+    labels = np.empty((heads.n_heads, n), dtype=np.int64)
+    for index in torch.arange(n).split(batch):
+        labels[:, index[0] : index[-1] + 1] = heads(rows(index)).argmax(dim=2).cpu()
+    return labels
+
+
+@torch.no_grad()
+def head_logits(
+    head: Heads, projection: Projection, features: Features
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Logits of view 0, block by block.
+
+    Arguments:
+        head: one, in evaluation mode, on the CPU. An MLP reads features as they are, linear heads
+            their projection.
+
+    Returns:
+        Numbers of the first rows, and the logits, float32 (rows, clusters).
+
+    Raises:
+        ValueError: a row is not finite.
+    """
+    block = torch.zeros(BLOCK, features.dim)
+    for start in range(0, len(features), BLOCK):
+        rows = features.rows(slice(start, start + BLOCK))
+        require_finite(rows, range(start, start + len(rows)))
+        block[: len(rows)] = rows
+        x = block if isinstance(head, MLPHead) else projection(block)
+        yield start, head(x)[0, : len(rows)]
+
+
+def head_labels(head: Heads, projection: Projection, features: Features) -> np.ndarray:
+    """Most probable cluster of every row: int64 (n,). See `head_logits`."""
+    return labels_and_margins(head, projection, features)[0]
+
+
+def labels_and_margins(
+    head: Heads, projection: Projection, features: Features
+) -> tuple[np.ndarray, np.ndarray]:
+    """Most probable cluster of every row, int64 (n,), and its margin in logits, float32 (n,)."""
+    labels, margins = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
+    for start, logits in head_logits(head, projection, features):
+        part = slice(start, start + len(logits))
+        best = logits.topk(min(2, head.n_clusters), dim=1).values
+        margins[part] = (best[:, 0] - best[:, 1]).numpy() if best.shape[1] > 1 else np.inf
+        labels[part] = logits.argmax(dim=1).numpy()
+    return labels, margins
+
+
+def head_probabilities(head: Heads, projection: Projection, features: Features) -> np.ndarray:
+    """Soft assignment of every row: float32 (n, clusters), rows summing to 1. See `head_logits`."""
+    out = np.empty((len(features), head.n_clusters), dtype=np.float32)
+    for start, logits in head_logits(head, projection, features):
+        out[start : start + len(logits)] = logits.softmax(dim=1).numpy()
+    return out

@@ -1,9 +1,12 @@
-"""k-means with bit-identical results."""
+"""k-means with bit-identical results, and centres of clusters."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from sklearn.cluster import kmeans_plusplus
+
+from headlight.clustering.features import CHUNK
 
 ITERATIONS = 15
 
@@ -34,3 +37,18 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
     )
     fitted.train(rows, init_centroids=first.astype(np.float32))
     return np.asarray(fitted.centroids), fitted.index.search(rows, 1)[1][:, 0]
+
+
+def centres_of(points: torch.Tensor, labels: np.ndarray, n_clusters: int) -> torch.Tensor:
+    """Mean direction of each cluster's rows: float32 (K, dim), of length 1; 0 if it has none.
+
+    Arguments:
+        points: float16 or float32 (n, dim), each of length 1.
+        labels: int64 (n,), 0 to K − 1.
+        n_clusters: K.
+    """
+    sums = torch.zeros(n_clusters, points.shape[1])
+    for start in range(0, len(points), CHUNK):
+        part = slice(start, start + CHUNK)
+        sums.index_add_(0, torch.from_numpy(labels[part]).long(), points[part].float())
+    return torch.nn.functional.normalize(sums, dim=1)

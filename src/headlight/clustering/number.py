@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headlight.clustering.spectrum import Spectrum
+from headlight.clustering.constants import ROBUST, Constants
+from headlight.clustering.graph import Spectrum
 
-# A group counts if a random walk on the graph stays in it with at least this probability per
-# step. Tuned on digits, CIFAR-10, Caltech-101 and subsets of them (docs/research-notes.md); the
-# range comes from a stricter and a laxer value.
-STAYS, STRICT, LAX = 0.92, 0.95, 0.88
-FIRST, MOST = 32, 512
+FIRST = 32  # eigenvalues solved for at first
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class ClusterCount:
     curve: np.ndarray
 
 
-def count_clusters(spectrum: Spectrum) -> ClusterCount:
-    """Number of eigenvalues of the normalised neighbour graph above 0.92.
+def count_clusters(spectrum: Spectrum, constants: Constants = ROBUST) -> ClusterCount:
+    """Number of eigenvalues of the normalised neighbour graph above a threshold, 0.92.
 
     K groups with no edges between them give K eigenvalues of 1; edges between groups lower each by
     about the group's conductance. Source: "A Tutorial on Spectral Clustering", von Luxburg 2007,
@@ -44,13 +41,14 @@ def count_clusters(spectrum: Spectrum) -> ClusterCount:
         spectrum: of the graph of the rows.
 
     Returns:
-        At most 512 clusters.
+        At most `max_count` clusters.
     """
-    most = min(MOST, len(spectrum.graph.rows) - 1)
+    most = min(constants.max_count, len(spectrum.graph.points) - 1)
     wanted = min(FIRST, most)
     values, _ = spectrum.leading(wanted)
-    while values[-1] > LAX and wanted < most:
+    while values[-1] > constants.stays_lax and wanted < most:
         wanted = min(4 * wanted, most)
         values, _ = spectrum.leading(wanted)
-    found, low, high = (max(2, int((values > limit).sum())) for limit in (STAYS, STRICT, LAX))
+    limits = constants.stays, constants.stays_strict, constants.stays_lax
+    found, low, high = (max(2, int((values > limit).sum())) for limit in limits)
     return ClusterCount(found, low, high, values[: high + 5].astype(np.float32))

@@ -9,18 +9,11 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 
+from headlight.clustering.constants import ROBUST, Constants
+from headlight.clustering.features import CHUNK, Features, require_finite
 from headlight.clustering.neighbours import nearest_neighbours
-from headlight.clustering.validation import CHUNK, Features, require_finite
 
-SAMPLE = 20_000
-PRINCIPAL = 512
 PART = 512
-# Neighbours looked at, and how many of them make the pairs that disagreement is measured on.
-NEAR, PAIRED = 10, 4
-# With fewer directions than this in which pairs agree, others are kept beside them.
-FEWEST = 16
-# Share of the mean variance added to every direction's disagreement: few rows overfit it.
-SHRINKAGE_VIEWS, SHRINKAGE_NEIGHBOURS = 0.1, 0.01
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,10 @@ class Projection:
 
 
 def fit_projection(
-    features: Features, n_components: int, blocks: Sequence[int] | None = None
+    features: Features,
+    n_components: int,
+    blocks: Sequence[int] | None = None,
+    constants: Constants = ROBUST,
 ) -> Projection:
     """Directions of the features, weighted by how far positive pairs agree in them.
 
@@ -55,40 +51,44 @@ def fit_projection(
     Related: within-class covariance normalisation (Hatch et al. 2006) with pairs for classes.
 
     Arguments:
-        features: n rows, of which at most 20,000 are read.
+        features: n rows, of which at most `projection_rows` are read.
         n_components: at most this many; fewer where the data allow no more.
         blocks: lengths of the parts of a row that come from different encoders.
 
     Raises:
         ValueError: rows that are not finite, or too large for float32 sums.
     """
-    read = features.sample(SAMPLE)
-    principal = _principal(features, read, PRINCIPAL, blocks)
+    read = features.sample(constants.projection_rows)
+    principal = _principal(features, read, constants.principal, blocks)
     rows = _in_all_views(
-        features,
-        read,
-        lambda picked: (picked - principal.mean) @ principal.components,
-        torch.empty(len(read), features.views, principal.components.shape[1]),
+        _transformed(
+            features,
+            read,
+            lambda picked: (picked - principal.mean) @ principal.components,
+            torch.float32,
+        )
     )
     mean = rows.mean(dim=(0, 1))
     total = _covariance(part - mean for part in rows.split(PART))
     points = torch.nn.functional.normalize(rows[:, 0], dim=1)
-    if features.views > 1:
-        # Of `views` differences from their mean, all but one are free.
-        free = features.views / (features.views - 1)
+    if features.n_views > 1:
+        # Of n_views differences from their mean, all but one are free.
+        free = features.n_views / (features.n_views - 1)
         viewed = rows[torch.from_numpy(features.has_views(read))]
         within = _covariance(part - part.mean(dim=1, keepdim=True) for part in viewed.split(PART))
-        weighted = _agreeing(total, free * within, n_components, SHRINKAGE_VIEWS)
+        shrinkage = constants.shrinkage_views
+        weighted = _agreeing(total, free * within, n_components, shrinkage, constants)
         points = torch.nn.functional.normalize(rows[:, 0] @ weighted, dim=1)
-    within = _between_neighbours(rows, points)
-    weighted = _agreeing(total, within, n_components, SHRINKAGE_NEIGHBOURS)
+    within = _between_neighbours(rows, points, constants.projection_neighbors)
+    shrinkage = constants.shrinkage_neighbors
+    weighted = _agreeing(total, within, n_components, shrinkage, constants)
     return Projection(principal.mean, (principal.components @ weighted).contiguous())
 
 
 def project(
     features: Features, projection: Projection, index: np.ndarray | None = None
-) -> torch.Tensor:
-    """Rows in all views, projected: float16 (rows, views, n_components).
+) -> Features:
+    """Rows and their views, projected: float16 tensors, n_components wide, rows of length 1.
 
     float16 because it is what training reads at random, and many rows must fit.
 
@@ -97,33 +97,44 @@ def project(
         projection: fitted on them.
         index: int64 (rows,), sorted; None: all.
     """
-    index = np.arange(features.n) if index is None else index
-    width = projection.components.shape[1]
-    out = torch.empty(len(index), features.views, width, dtype=torch.float16)
-    return _in_all_views(features, index, projection, out)
+    index = np.arange(len(features)) if index is None else index
+    return _transformed(features, index, projection, torch.float16)
 
 
-def _in_all_views(
+def _transformed(
     features: Features,
     index: np.ndarray,
     transform: Callable[[torch.Tensor], torch.Tensor],
-    out: torch.Tensor,
-) -> torch.Tensor:
-    """`out` (rows, views, d), filled with transformed rows (…, dim); where there is no such view,
-    the plain row's."""
+    dtype: torch.dtype,
+) -> Features:
+    """The rows `index` and their views, each transformed from (rows, dim) to (rows, d)."""
 
-    def fill(places: np.ndarray, view: int) -> None:
-        for start in range(0, len(places), CHUNK):
-            some = places[start : start + CHUNK]
-            rows = features.rows(index[some], view)
-            require_finite(rows, index[some])
-            out[torch.from_numpy(some), view] = transform(rows).to(out.dtype)
+    def read(numbers: np.ndarray, view: int) -> torch.Tensor:
+        out = torch.empty(0)
+        for start in range(0, len(numbers), CHUNK):
+            some = numbers[start : start + CHUNK]
+            rows = features.rows(some, view)
+            require_finite(rows, some)
+            done = transform(rows)
+            out = out if start else torch.empty(len(numbers), done.shape[1], dtype=dtype)
+            out[start : start + len(some)] = done
+        return out
 
-    fill(np.arange(len(index)), 0)
-    out[:, 1:] = out[:, :1]
+    plain = read(index, 0)
     viewed = np.flatnonzero(features.has_views(index))
-    for view in range(1, features.views):
-        fill(viewed, view)
+    if not len(viewed):
+        return Features(plain)
+    views = torch.empty(len(viewed), features.n_views - 1, plain.shape[1], dtype=dtype)
+    for view in range(1, features.n_views):
+        views[:, view - 1] = read(index[viewed], view)
+    return Features(plain, views, viewed)
+
+
+def _in_all_views(features: Features) -> torch.Tensor:
+    """Float32 (n, views, d); where a row has no such view, its plain one."""
+    out = torch.empty(len(features), features.n_views, features.dim)
+    for view in range(features.n_views):
+        out[:, view] = features.rows(slice(None), view)
     return out
 
 
@@ -174,14 +185,14 @@ def _covariance(parts: Iterable[torch.Tensor]) -> torch.Tensor:
     return scatter / count
 
 
-def _between_neighbours(rows: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+def _between_neighbours(rows: torch.Tensor, points: torch.Tensor, n_neighbors: int) -> torch.Tensor:
     """Half the covariance of differences between neighbours, in random views: (d, d) float64."""
     n, views, _ = rows.shape
     generator = torch.Generator().manual_seed(0)
-    neighbours, _ = nearest_neighbours(points, NEAR)
+    neighbours, _ = nearest_neighbours(points, n_neighbors)
 
     def differences() -> Iterator[torch.Tensor]:
-        for j in range(min(PAIRED, neighbours.shape[1])):
+        for j in range(neighbours.shape[1]):
             view, other = torch.randint(views, (2, n), generator=generator)
             for part in torch.arange(n).split(PART):
                 yield rows[part, view[part]] - rows[neighbours[part, j], other[part]]
@@ -190,7 +201,11 @@ def _between_neighbours(rows: torch.Tensor, points: torch.Tensor) -> torch.Tenso
 
 
 def _agreeing(
-    total: torch.Tensor, within: torch.Tensor, n_components: int, shrinkage: float
+    total: torch.Tensor,
+    within: torch.Tensor,
+    n_components: int,
+    shrinkage: float,
+    constants: Constants = ROBUST,
 ) -> torch.Tensor:
     """Directions that solve total u = λ within u, times 1 − 1/λ: float32 (d, n_components)."""
     width = len(within)
@@ -202,7 +217,9 @@ def _agreeing(
     agreement = np.maximum(1 - 1 / np.maximum(values, 1e-12), 0)
     if not agreement.any():  # pairs agree in nothing: no reason to prefer any direction
         agreement[:] = 1
-    elif (agreement > 0).sum() < FEWEST:  # rows must stay distinct, or K clusters can't be told
+    elif (
+        agreement > 0
+    ).sum() < constants.min_directions:  # rows must stay distinct, or K clusters can't be told
         agreement = np.maximum(agreement, 0.01 * agreement.max())
     return torch.from_numpy(vectors * agreement).float()
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from headlight.clustering.centres import centres_of
-from headlight.clustering.validation import CHUNK
+from headlight.clustering.features import CHUNK
+from headlight.clustering.k_means import centres_of
 
 
 @dataclass(frozen=True)

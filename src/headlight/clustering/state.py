@@ -10,7 +10,6 @@ import torch
 
 from headlight.clustering.heads import LinearHeads, MLPHead
 from headlight.clustering.projection import Projection
-from headlight.clustering.recipes import RECIPES
 
 # An SCP is Any here: its module imports this one.
 State = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -24,7 +23,7 @@ def to_state(scp: Any) -> State:
     }
     for name, value in scp.head_.state_dict().items():
         tensors[f"head.{name}"] = value.numpy()
-    tensors["clusters_hierarchy"] = scp.clusters_hierarchy_
+    tensors["linkage"] = scp.linkage_
     parameters = scp.get_params()
     if not isinstance(scp.random_state, Integral):
         parameters["random_state"] = None  # a generator's state is no setting
@@ -36,8 +35,7 @@ def to_state(scp: Any) -> State:
         "n_clusters_": scp.n_clusters_,
         "n_iter_": scp.n_iter_,
         "temperature_": scp.temperature_,
-        "chosen_head_": scp.chosen_head_,
-        "head_scores_": [float(score) for score in scp.head_scores_],
+        "graph_information_": scp.graph_information_,
     }
     if scp.blocks is not None:
         fitted["blocks_used_"] = scp.blocks_used_.tolist()
@@ -47,16 +45,15 @@ def to_state(scp: Any) -> State:
 def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     """Give an SCP with the right parameters its fitted attributes."""
     fitted = dict(metadata["fitted"])
-    scp.head_scores_ = np.array(fitted.pop("head_scores_"), dtype=np.float32)
     if "blocks_used_" in fitted:
         scp.blocks_used_ = np.array(fitted.pop("blocks_used_"), dtype=bool)
     for name, value in fitted.items():
         setattr(scp, name, value)
     tensors = dict(tensors)
-    scp.clusters_hierarchy_ = np.array(tensors.pop("clusters_hierarchy"))
+    scp.linkage_ = np.array(tensors.pop("linkage"))
     loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
     scp.projection_ = Projection(loaded["projection.mean"], loaded["projection.components"])
-    if RECIPES[scp.recipe].head == "mlp":
+    if scp.recipe == "paper":
         scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters_)
     else:
         width = scp.projection_.components.shape[1]

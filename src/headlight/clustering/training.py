@@ -1,66 +1,163 @@
-"""The training loop."""
+"""Training: pairs of rows, and Adam on a loss of their assignments."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 
+from headlight.clustering.constants import Constants
+from headlight.clustering.features import Features
+from headlight.clustering.graph import Graph
 from headlight.clustering.heads import Heads, assign
+from headlight.clustering.number import ClusterCount
+from headlight.clustering.projection import Projection
 
-Batch = tuple[torch.Tensor, torch.Tensor]
+Inputs = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a recipe gives.
+
+    Arguments:
+        projection: of the features; "paper" has one for the graph alone.
+        rows: int64 (m,), the rows that were learned from.
+        graph: of these rows.
+        n_clusters: K; count: how it was estimated, None where it was given.
+        head: one, on the CPU, its logits divided by `temperature`.
+        temperature: that calibrates its confidence.
+        information: `graph_information` of its labels.
+        others: int64 (resamples, m), other clusterings of the rows.
+        n_steps: training steps done.
+        blocks_used: bool (n_blocks,), which encoders' features the head reads; None: there is one.
+    """
+
+    projection: Projection
+    rows: np.ndarray
+    graph: Graph
+    n_clusters: int
+    count: ClusterCount | None
+    head: Heads
+    temperature: float
+    information: float
+    others: np.ndarray
+    n_steps: int
+    blocks_used: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A sampler of positive pairs.
+
+    Arguments:
+        n: rows; views: views of each.
+        neighbours: int64 (n, k), or None: pairs are then two different views of one image.
+        viewed: bool (n,), which rows have augmented views; None: all.
+    """
+
+    n: int
+    views: int
+    neighbours: torch.Tensor | None
+    viewed: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, features: Features, neighbours: torch.Tensor | None) -> Pairs:
+        """Pairs of all rows of some features."""
+        viewed = torch.from_numpy(features.has_views(np.arange(len(features))))
+        some = viewed.any() and not viewed.all()
+        return cls(len(features), features.n_views, neighbours, viewed if some else None)
+
+    @property
+    def anchors(self) -> torch.Tensor:
+        """Rows that pairs start from: all, but without neighbours only those with views."""
+        if self.neighbours is not None or self.viewed is None:
+            return torch.arange(self.n)
+        return self.viewed.nonzero()[:, 0]
+
+    def epoch(
+        self, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Batches (anchor, its view, partner, its view), each int64 (batch,).
+
+        Each of `anchors` is in one pair; a last incomplete batch is dropped.
+        """
+        anchors = self.anchors
+        order = anchors[torch.randperm(len(anchors), generator=generator)]
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            yield self.sample(order[start : start + batch_size], generator)
+
+    def sample(
+        self, anchor: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One partner and two views for each anchor."""
+
+        def draw(below: int) -> torch.Tensor:
+            return torch.randint(below, (len(anchor),), generator=generator)
+
+        view = draw(self.views)
+        # A row paired with itself must come in another view, or there is nothing to learn.
+        other_view = (view + 1 + draw(self.views - 1)) % self.views if self.views > 1 else view
+        if self.neighbours is None:
+            return anchor, view, anchor, other_view
+        k = self.neighbours.shape[1]
+        choice = draw(k + 1 if self.views > 1 else k)
+        itself = choice == k
+        if self.viewed is not None:
+            itself &= self.viewed[anchor]
+        partner = self.neighbours[anchor, choice.clamp_max(k - 1)]
+        partner_view = torch.where(itself, other_view, draw(self.views))
+        return anchor, view, torch.where(itself, anchor, partner), partner_view
 
 
 def train(
     heads: Heads,
-    batches: Iterator[Batch],
+    pairs: Pairs,
+    inputs: Inputs,
     loss: Loss,
+    constants: Constants,
     *,
-    n_steps: int,
-    learning_rate: float,
     decay: bool,
+    generator: torch.Generator,
     progress: Callable[[int, int], object] | None = None,
-) -> None:
+) -> int:
     """Adam on the sum of the heads' losses; heads share no weights, so each learns alone.
 
     Arguments:
         heads: rows (batch, dim) to logits (heads, batch, clusters); trained in place.
-        batches: at least n_steps pairs of rows, each float32 (batch, dim).
+        pairs: of rows.
+        inputs: numbers of rows and their views, int64 (batch,), to float32 (batch, dim).
         loss: (P, Q, share of the training done, 0 to 1) to one number per head.
-        n_steps, learning_rate, decay: how long, how fast, and whether to slow down to nothing.
+        constants: how long, how fast, and how many pairs a step.
+        decay: whether the learning rate falls to zero along half a cosine.
+        generator: of the pairs.
         progress: called with (steps done, n_steps) after every step.
+
+    Returns:
+        Steps done.
     """
+    n_pairs = len(pairs.anchors)
+    batch_size = min(constants.batch_size, n_pairs)
+    steps_an_epoch = n_pairs // batch_size
+    n_epochs = max(constants.n_epochs, math.ceil(constants.min_steps / steps_an_epoch))
+    n_steps, learning_rate = n_epochs * steps_an_epoch, constants.learning_rate
+    batches = chain.from_iterable(pairs.epoch(batch_size, generator) for _ in range(n_epochs))
     heads.train()
     optimizer = torch.optim.Adam(heads.parameters(), lr=learning_rate, fused=True)
-    for step in range(n_steps):
+    for step, (a, u, b, v) in enumerate(batches):
         if decay:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
-        first, second = next(batches)
         optimizer.zero_grad(set_to_none=True)
-        P, Q = assign(heads, first), assign(heads, second)
+        P, Q = assign(heads, inputs(a, u)), assign(heads, inputs(b, v))
         loss(P, Q, step / n_steps).sum().backward()
         optimizer.step()
         if progress is not None:
             progress(step + 1, n_steps)
     heads.eval()
-
-
-@torch.no_grad()
-def hard_labels(
-    heads: Heads, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
-) -> np.ndarray:
-    """Every head's most probable cluster of every row: int64 (heads, n).
-
-    Arguments:
-        heads: in evaluation mode.
-        rows: int64 (batch,) to what heads take, float32 (batch, dim).
-        n: number of rows.
-    """
-    labels = np.empty((heads.n_heads, n), dtype=np.int64)
-    for index in torch.arange(n).split(batch):
-        labels[:, index[0] : index[-1] + 1] = heads(rows(index)).argmax(dim=2).cpu()
-    return labels
+    return n_steps

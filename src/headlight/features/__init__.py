@@ -2,14 +2,13 @@
 
 from headlight.features.embed import Stages, embed_source, encode
 from headlight.features.imported import FeatureFile, import_features
-from headlight.features.store import FeatureStore, ImageFeatures, StoreSettings
+from headlight.features.store import FeatureStore, StoreSettings
 from headlight.features.update import EmbedReport, Progress
 
 __all__ = [
     "EmbedReport",
     "FeatureFile",
     "FeatureStore",
-    "ImageFeatures",
     "Progress",
     "Stages",
     "StoreSettings",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError, first_line
 from headlight.memory import available_memory
+
+if TYPE_CHECKING:
+    from headlight.clustering import Features
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that lance is not fork-safe: nothing here forks
@@ -73,33 +77,6 @@ class StoreSettings:
 def _short(value: object) -> str:
     text = "all" if value is None else str(value)
     return text[:12] + "…" if len(text) == 64 and text.isalnum() else text
-
-
-@dataclass(frozen=True)
-class ImageFeatures:
-    """Features of images, sorted by the bytes of the path; `SCP.fit` takes them as they are.
-
-    Arguments:
-        plain: (n, dim) float16, view 0.
-        augmented: (m, views, dim) float16, the augmented views of the rows that have them.
-        viewed: (m,) int64, the numbers of these rows, sorted.
-        whole: (n, 1 + views, dim) float16, both in one array, if all rows have all views; else
-            None.
-    """
-
-    plain: np.ndarray
-    augmented: np.ndarray
-    viewed: np.ndarray
-    whole: np.ndarray | None
-
-    def __len__(self) -> int:
-        return len(self.plain)
-
-    def to_fit(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None]:
-        """`SCP.fit`'s ``X`` and ``augmented``."""
-        if self.whole is None:
-            return self.plain, (self.viewed, self.augmented)
-        return self.whole, None
 
 
 class FeatureStore:
@@ -228,7 +205,7 @@ class FeatureStore:
         )
         return ids, stamps
 
-    def load(self) -> tuple[pa.Array, ImageFeatures]:
+    def load(self) -> tuple[pa.Array, Features]:
         """All features, sorted by the bytes of the path, independent of the order of appends.
 
         Returns:
@@ -245,8 +222,10 @@ class FeatureStore:
         target[order] = np.arange(len(order))
         return paths.take(pa.array(order)), self._features(target, there)
 
-    def _features(self, target: np.ndarray, there: np.ndarray) -> ImageFeatures:
+    def _features(self, target: np.ndarray, there: np.ndarray) -> Features:
         """All features, those of row i at the place target[i]; there: which rows have views."""
+        from headlight.clustering.features import Features  # which takes PyTorch
+
         n, views, dim = len(target), self.settings.views, self.settings.dim
         start = 0
         if there.all():
@@ -254,7 +233,7 @@ class FeatureStore:
             for _, vectors in self.scan(range(views + 1)):
                 features[target[start : start + len(vectors[0])]] = np.stack(vectors, axis=1)
                 start += len(vectors[0])
-            return ImageFeatures(features[:, 0], features[:, 1:], np.arange(n), features)
+            return Features(features[:, 0], features[:, 1:])
         viewed = np.sort(target[there])
         plain = _allocate((n, dim), self.path)
         augmented = _allocate((len(viewed), views, dim), self.path)
@@ -264,7 +243,7 @@ class FeatureStore:
             places = np.searchsorted(viewed, target[part][there[part]])
             augmented[places] = np.stack(vectors[1:], axis=1)
             start = part.stop
-        return ImageFeatures(plain, augmented, viewed, None)
+        return Features(plain, augmented, viewed)
 
     def _have_views(self, dataset: lance.LanceDataset) -> np.ndarray:
         """Which rows have augmented views, or all if none are wanted: (n,) bool."""

@@ -53,8 +53,8 @@ def near_duplicates(
     """
     import torch
 
+    from headlight.clustering.features import sample
     from headlight.clustering.neighbours import nearest_neighbours
-    from headlight.clustering.validation import sample
 
     if len(features) != len(projected):
         raise ValueError(f"features has {len(features)} rows, projected has {len(projected)}.")

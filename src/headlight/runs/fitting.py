@@ -75,39 +75,38 @@ def fit_run(
     with locked(run.path):
         store = run.features
         paths, stored = store.load()
-        features = stored.plain
-        if len(features) < run.info.source.images:
+        plain = stored.plain
+        if len(plain) < run.info.source.images:
             raise HeadlightError(
-                f"{store.path} has {len(features):,} of the {run.info.source.images:,} images of "
+                f"{store.path} has {len(plain):,} of the {run.info.source.images:,} images of "
                 f"{run.path}: run the `headlight cluster` or `embed` of before again"
             )
         blocks = store.settings.dims or None
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)
         started = time.perf_counter()
         try:
-            X, augmented = stored.to_fit()
-            scp.fit(X, augmented=augmented, progress=stages("fit") if stages else None)
+            scp.fit(stored, progress=stages("fit") if stages else None)
         except ValueError as error:
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
-        probabilities = scp.predict_proba(features)
+        probabilities = scp.predict_proba(plain)
         if stages:
             stages("map")
         started = time.perf_counter()
         mean, axes = scp.projection_.mean.numpy(), scp.projection_.components.numpy()
-        rows = project(features, mean, axes)
+        rows = project(plain, mean, axes)
         xy = image_map(map_points(rows), scp.labels_)
         mapped = time.perf_counter() - started
-        duplicates = near_duplicates(features, rows, mean)
+        duplicates = near_duplicates(plain, rows, mean)
         assignments = assignments_table(paths, probabilities, scp.outlier_scores_, duplicates, xy)
         clusters = clusters_table(assignments, rows, scp.cluster_quality_)
         confidence = float(assignments["confidence"].to_numpy().mean())
         fit = settings | {
-            "images": len(features),
+            "images": len(plain),
             "features": features_digest(store),
             "n_clusters": scp.n_clusters_,
             "mean_confidence": round(confidence, 4),
-            "graph_information": round(float(scp.head_scores_[scp.chosen_head_]), 4),
+            "graph_information": round(scp.graph_information_, 4),
         }
         if blocks:
             names = part_names(store.settings.encoder)
@@ -116,7 +115,7 @@ def fit_run(
             left_out = np.flatnonzero(~scp.blocks_used_)
             fit["encoders_left_out"] = tuple(names[i] for i in left_out)
         if n_clusters == "auto":
-            count = scp.n_clusters_count_
+            count = scp.n_clusters_estimate_
             fit["n_clusters_range"] = (count.low, count.high)
             fit["n_clusters_curve"] = tuple(round(float(value), 4) for value in count.curve)
         current = load_run(run.path)

@@ -53,10 +53,12 @@ def split_rows(vectors: np.ndarray, parts: int, seed: int = 0) -> np.ndarray:
 def _by_graph(rows: np.ndarray, parts: int, seed: int) -> np.ndarray:
     import torch
 
-    from headlight.clustering.graph import Graph
-    from headlight.clustering.spectrum import Spectrum
-    from headlight.clustering.starts import starting_centres
+    from headlight.clustering import Features
+    from headlight.clustering.graph import Spectrum, neighbour_graph
+    from headlight.clustering.k_means import centres_of
+    from headlight.clustering.starts import partition
 
-    graph = Graph.of(torch.from_numpy(rows)[:, None])
-    centres = starting_centres(Spectrum(graph), parts, 1, seed)[0].numpy()
+    spectrum = Spectrum(neighbour_graph(Features(torch.from_numpy(rows))))
+    labels = partition(spectrum, parts, seed)
+    centres = centres_of(spectrum.graph.points.plain, labels, parts).numpy()
     return (rows @ centres.T).argmax(axis=1)

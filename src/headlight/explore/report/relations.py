@@ -58,7 +58,7 @@ def tree_of(run: Run) -> Tree | None:
 
     try:
         with safe_open(run.file("model.safetensors"), framework="numpy") as file:
-            merges = file.get_tensor("clusters_hierarchy")
+            merges = file.get_tensor("linkage")
     except (OSError, SafetensorError, HeadlightError):
         return None
     return draw_tree(merges) if len(merges) else None

@@ -1,26 +1,26 @@
-"""Augmented views of some rows only, and rows that several encoders made."""
+"""Features: augmented views of some rows only, and rows that several encoders made."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import adjusted_rand_score
 
-from headlight.clustering import SCP
-from headlight.clustering.pairs import Pairs
+from headlight.clustering import SCP, Features
+from headlight.clustering.features import as_features
 from headlight.clustering.projection import fit_projection
-from headlight.clustering.validation import Features
+from headlight.clustering.training import Pairs
 
 
-def split(X: np.ndarray, rows: np.ndarray):
-    return X[:, 0].copy(), (rows, X[rows, 1:].copy())
+def split(X: np.ndarray, rows: np.ndarray) -> Features:
+    return Features(X[:, 0].copy(), X[rows, 1:].copy(), rows)
 
 
 def test_views_of_all_rows_given_apart_change_no_bit(make_blobs):
     X, _ = make_blobs([150] * 4, views=3)
-    plain, augmented = split(X, np.arange(len(X)))
     together = SCP(4, random_state=0).fit(X)
-    apart = SCP(4, random_state=0).fit(plain, augmented=augmented)
+    apart = SCP(4, random_state=0).fit(split(X, np.arange(len(X))))
     assert np.array_equal(together.projection_.components, apart.projection_.components)
     assert np.array_equal(together.labels_, apart.labels_)
 
@@ -28,15 +28,15 @@ def test_views_of_all_rows_given_apart_change_no_bit(make_blobs):
 @pytest.mark.parametrize("recipe", ["robust", "paper"])
 def test_views_of_a_third_of_the_rows_are_enough(make_jittered, recipe):
     X, labels = make_jittered([300] * 4, views=2)
-    plain, augmented = split(X, np.arange(0, len(X), 3))
-    scp = SCP(4, recipe=recipe, batch_size=200, random_state=0).fit(plain, augmented=augmented)
+    features = split(X, np.arange(0, len(X), 3))
+    scp = SCP(4, recipe=recipe, batch_size=200, random_state=0).fit(features)
     assert adjusted_rand_score(labels, scp.labels_) > 0.95
 
 
 def test_a_row_comes_in_the_view_asked_for_or_in_its_plain_one():
     X = np.arange(5 * 3 * 2, dtype=np.float32).reshape(5, 3, 2)
-    features = Features(X[:, 0], (np.array([1, 4]), X[[1, 4], 1:]))
-    assert features.views == 3
+    features = Features(X[:, 0], X[[1, 4], 1:], [1, 4])
+    assert features.n_views == 3
     assert features.has_views(np.arange(5)).tolist() == [False, True, False, False, True]
     rows, views = np.array([0, 1, 4, 3, 4]), np.array([2, 2, 1, 0, 0])
     wanted = X[[0, 1, 4, 3, 4], [0, 2, 1, 0, 0]]
@@ -44,24 +44,21 @@ def test_a_row_comes_in_the_view_asked_for_or_in_its_plain_one():
     assert np.array_equal(features.rows(slice(3, 5), 2).numpy(), np.stack([X[3, 0], X[4, 2]]))
 
 
-def test_views_can_be_limited_to_some_rows_wherever_they_are():
-    """In X or apart: the same rows keep them, the others come in their plain view."""
+def test_views_can_be_limited_to_some_rows():
+    """The others come in their plain view."""
     X = np.random.default_rng(0).normal(size=(60, 3, 2)).astype(np.float32)
-    together, apart = Features(X), Features(X[:, 0], (np.arange(60), X[:, 1:]))
-    for features in (together, apart):
-        features.limit_views(20)
-        assert features.has_views(np.arange(60)).sum() == 20
+    features = as_features(X).limit_views(20)
+    assert features.has_views(np.arange(60)).sum() == 20
     index, view = np.arange(60), np.random.default_rng(1).integers(0, 3, 60)
-    wanted = X[index, np.where(together.has_views(index), view, 0)]
-    assert np.array_equal(together.rows(index, view).numpy(), wanted)
-    assert np.array_equal(apart.rows(index, view).numpy(), wanted)
-    assert np.array_equal(together.rows(slice(5, 50), 1), apart.rows(slice(5, 50), 1))
+    wanted = X[index, np.where(features.has_views(index), view, 0)]
+    assert np.array_equal(features.rows(index, view).numpy(), wanted)
+    assert np.array_equal(features.rows(slice(5, 50), 1), features.rows(np.arange(5, 50), 1))
 
 
 def test_of_large_data_rows_with_views_are_learned_from_first():
     X = np.random.default_rng(0).normal(size=(1000, 2, 3))
     viewed = np.arange(0, 1000, 20)
-    features = Features(*split(X, viewed))
+    features = split(X, viewed)
     drawn = features.sample(100)
     assert len(np.unique(drawn)) == 100
     assert np.isin(viewed, drawn).all()
@@ -70,8 +67,6 @@ def test_of_large_data_rows_with_views_are_learned_from_first():
 
 
 def test_a_row_without_views_is_never_paired_with_itself():
-    import torch
-
     viewed = torch.arange(50) < 10
     neighbours = (torch.arange(50)[:, None] + torch.arange(1, 4)) % 50
     pairs = Pairs(50, 3, neighbours, viewed)
@@ -88,29 +83,43 @@ def test_a_row_without_views_is_never_paired_with_itself():
 
 
 @pytest.mark.parametrize(
-    ("augmented", "sentence"),
+    ("viewed", "views", "sentence"),
     [
-        (
-            ([0, 1], np.zeros((3, 1, 2))),
-            r"augmented\[1\] must be \(m, views, dim\) = \(2, views, 2",
-        ),
-        (([0, 1], np.zeros((2, 1, 3))), r"got \(2, 1, 3\)"),
-        (([1, 0], np.zeros((2, 1, 2))), "sorted, each once"),
-        (([0.5, 1], np.zeros((2, 1, 2))), "row numbers"),
-        (([0, 9], np.zeros((2, 1, 2))), "0 to 8"),
+        ([0, 1], np.zeros((3, 1, 2)), r"views must be \(m, V, dim\) = \(2, V, 2"),
+        ([0, 1], np.zeros((2, 1, 3)), r"got \(2, 1, 3\)"),
+        ([1, 0], np.zeros((2, 1, 2)), "sorted, each once"),
+        ([0.5, 1], np.zeros((2, 1, 2)), "row numbers"),
+        ([0, 9], np.zeros((2, 1, 2)), "0 to 8"),
+        (None, np.zeros((2, 1, 2)), r"= \(9, V, 2"),
     ],
 )
-def test_views_that_do_not_go_with_the_rows_are_refused(augmented, sentence):
+def test_views_that_do_not_go_with_the_rows_are_refused(viewed, views, sentence):
     with pytest.raises(ValueError, match=sentence):
-        SCP(2).fit(np.random.default_rng(0).normal(size=(9, 2)), augmented=augmented)
+        Features(np.zeros((9, 2)), views, viewed)
+
+
+def test_an_array_of_all_views_is_sliced_and_not_copied():
+    X = np.zeros((9, 3, 2), np.float16)
+    features = as_features(X)
+    assert np.shares_memory(features.plain, X)
+    assert np.shares_memory(features.views, X)
+    assert as_features(X[:, :1]).views is None
+
+
+def test_rows_that_are_taken_keep_their_views():
+    X = np.random.default_rng(0).normal(size=(9, 3, 2)).astype(np.float32)
+    taken = split(X, np.array([1, 4, 8])).take(np.array([0, 4, 8]))
+    assert taken.viewed.tolist() == [1, 2]
+    assert np.array_equal(taken.plain, X[[0, 4, 8], 0])
+    assert np.array_equal(taken.views, X[[4, 8], 1:])
 
 
 def test_infinite_values_in_a_view_are_named(make_blobs):
     X, _ = make_blobs([50] * 2, views=2)
-    plain, (rows, others) = split(X, np.arange(0, 100, 2))
-    others[7, 0, 3] = np.inf
+    features = split(X, np.arange(0, 100, 2))
+    features.views[7, 0, 3] = np.inf
     with pytest.raises(ValueError, match="infinity.*row 14"):
-        SCP(2, random_state=0).fit(plain, augmented=(rows, others))
+        SCP(2, random_state=0).fit(features)
 
 
 def test_the_scale_of_one_encoder_does_not_silence_another(make_blobs):
@@ -124,8 +133,8 @@ def test_the_scale_of_one_encoder_does_not_silence_another(make_blobs):
     blocks = (first.shape[2], 24)
     fused = SCP(4, blocks=blocks, random_state=0).fit(X)
     assert adjusted_rand_score(2 * coarse + fine, fused.labels_) > 0.95
-    scaled = fit_projection(Features(X), 16, blocks), fit_projection(Features(X * 7), 16, blocks)
-    assert np.allclose(scaled[0].components, scaled[1].components * 7, rtol=1e-2, atol=1e-4)
+    one, seven = (fit_projection(as_features(x), 16, blocks) for x in (X, X * 7))
+    assert np.allclose(one.components, seven.components * 7, rtol=1e-2, atol=1e-4)
 
 
 def test_blocks_must_add_up(make_blobs):

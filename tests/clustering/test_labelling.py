@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headlight.clustering import SCP
 from headlight.clustering.heads import LinearHeads
-from headlight.clustering.splitting import fill_empty
+from headlight.clustering.labelling import fill_empty
 
 
 @settings(max_examples=20, deadline=None)
@@ -52,7 +52,7 @@ def test_a_split_moves_rows_of_the_loosest_cluster_only() -> None:
         head.weight[:3] = 20 * torch.eye(8)[:3]
         head.bias[3] = -1e3
     before = head(points)[0].argmax(dim=1)
-    fill_empty(head, points, np.array([3]))
+    fill_empty(head, points, np.array([3]), sharpness=20)
     after = head(points)[0].argmax(dim=1)
     moved = before != after
     assert moved.any()

@@ -1,19 +1,67 @@
-"""Rows for clusters that training left without any: K clusters asked are K clusters given."""
+"""Labels of all rows: K clusters asked are K clusters given, and cluster 0 is the largest."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from headlight.clustering.heads import SHARPNESS, LinearHeads
+from headlight.clustering.features import CHUNK, Features, sample
+from headlight.clustering.heads import Heads, LinearHeads, head_labels, labels_and_margins
 from headlight.clustering.k_means import k_means
+from headlight.clustering.projection import Projection
 
 # Of the difference in logits that a split makes at a distance of 1: below it rounding decides.
 LEAST = 0.01
+# Rows that clusters are split on where some are empty, and rounds: a split may empty another.
+SPLIT_ROWS, ROUNDS = 20_000, 5
+# Logits nearer than this are a tie.
+CLOSE = 1e-3
+
+
+def label_rows(
+    head: Heads, projection: Projection, features: Features, sharpness: float
+) -> tuple[Heads, np.ndarray]:
+    """Labels of all rows, with the largest cluster as cluster 0.
+
+    Linear heads get rows for empty clusters where it can be.
+
+    Arguments:
+        head: one, on the CPU; its clusters are renumbered in place.
+        projection: what a linear head reads.
+        features: n rows.
+        sharpness: of logits, where clusters are made anew.
+
+    Returns:
+        The head, which may be another one, and its labels, int64 (n,): those that it predicts.
+    """
+    for rounds in range(ROUNDS + 1):
+        labels, margins = labels_and_margins(head, projection, features)
+        sizes = np.bincount(labels, minlength=head.n_clusters)
+        if sizes.all() or rounds == ROUNDS or not isinstance(head, LinearHeads):
+            break
+        # Of every cluster some rows: the smallest may be the ones that can be split.
+        order = np.argsort(labels, kind="stable")
+        split = np.sort(order[sample(len(features), SPLIT_ROWS)])
+        points = projection(features.rows(split))
+        if rounds < ROUNDS - 1:
+            fill_empty(head, points, np.flatnonzero(sizes == 0), sharpness)
+        elif len(points) >= head.n_clusters:
+            head = nearest_centre_head(points, head.n_clusters, sharpness)
+    order = np.argsort(-sizes, kind="stable")
+    head.reorder(torch.from_numpy(order))
+    labels = np.argsort(order)[labels]
+    # A matrix product may round differently in another column: ties are decided once more.
+    close = np.flatnonzero(margins < CLOSE)
+    for start in range(0, len(close), CHUNK):
+        rows = close[start : start + CHUNK]
+        labels[rows] = head_labels(head, projection, Features(features.rows(rows)))
+    return head, labels
 
 
 @torch.no_grad()
-def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> None:
+def fill_empty(
+    head: LinearHeads, points: torch.Tensor, empty: np.ndarray, sharpness: float
+) -> None:
     """Split the loosest clusters in two until every empty one has rows, in place.
 
     A cluster c is split across the boundary g(x) = 0 between the two centres of k-means of its
@@ -24,6 +72,7 @@ def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> No
         head: one head.
         points: float32 (n, dim), rows of length 1, some of every cluster that can be split.
         empty: the clusters without rows, integers.
+        sharpness: the largest δ.
     """
     logits = head(points)[0]
     for new in empty.tolist():
@@ -36,7 +85,7 @@ def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> No
         own = logits.gather(1, labels[:, None])[:, 0]
         others = labels != old
         room = (own - logits[:, old])[others] / side[others].abs().clamp_min(1e-12)
-        step = float((0.9 * room.min()).clamp(LEAST, SHARPNESS)) if len(room) else SHARPNESS
+        step = float((0.9 * room.min()).clamp(LEAST, sharpness)) if len(room) else sharpness
         for cluster, sign in ((new, -step), (old, step)):
             head.weight[cluster] = head.weight[old] + sign * direction
             head.bias[cluster] = head.bias[old] - sign * offset
@@ -44,7 +93,7 @@ def fill_empty(head: LinearHeads, points: torch.Tensor, empty: np.ndarray) -> No
 
 
 @torch.no_grad()
-def nearest_centre_head(points: torch.Tensor, n_clusters: int) -> LinearHeads:
+def nearest_centre_head(points: torch.Tensor, n_clusters: int, sharpness: float) -> LinearHeads:
     """A head that labels as k-means of the rows does: for nearly as many clusters as rows.
 
     The nearest centre m is the one with the largest m·x − |m|²/2.
@@ -52,10 +101,11 @@ def nearest_centre_head(points: torch.Tensor, n_clusters: int) -> LinearHeads:
     Arguments:
         points: float32 (n, dim), n at least n_clusters.
         n_clusters: K.
+        sharpness: of the logits.
     """
     centres = torch.from_numpy(k_means(points.numpy(), n_clusters, seed=0)[0])
-    head = LinearHeads.started(centres[None])
-    head.bias.copy_(-SHARPNESS / 2 * centres.square().sum(dim=1))
+    head = LinearHeads.from_centres(centres[None], sharpness)
+    head.bias.copy_(-sharpness / 2 * centres.square().sum(dim=1))
     return head
 
 

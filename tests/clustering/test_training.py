@@ -6,7 +6,7 @@ import torch
 
 from headlight.clustering import neighbours as module
 from headlight.clustering.neighbours import nearest_neighbours
-from headlight.clustering.pairs import Pairs
+from headlight.clustering.training import Pairs
 
 
 def unit_rows(n: int, dim: int, seed: int = 0) -> torch.Tensor:

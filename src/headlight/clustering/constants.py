@@ -1,0 +1,161 @@
+"""Every constant of the method in one place, with its reason.
+
+An ablation is a subclass: ``class Variant(SCP): constants = replace(SCP.constants, gamma=1.0)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headlight.errors import HeadlightError
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Constants of ``recipe="robust"``; what was measured is in docs/research-notes.md.
+
+    Rows that are read:
+        max_rows: rows that are learned from; a small head learns nothing more from more, and memory
+            and most of the time stay bounded.
+        viewed_rows: rows whose augmented views are used, None for all. More made nothing better
+            (CIFAR-10: .567 ± .007 with 4,000 of 50,000, .552 with all), and making views is most of
+            the work on large data.
+        projection_rows, spectrum_rows: rows that the projection and the eigenvectors are computed
+            from.
+
+    Projection:
+        principal: principal components that directions are sought in.
+        projection_neighbors: neighbours whose differences count as disagreement; 2 were worse.
+        shrinkage_views, shrinkage_neighbors: share of the mean variance added to every direction's
+            disagreement between views and between neighbours, because few rows overfit it.
+        min_directions: with fewer in which pairs agree, others are kept beside them.
+
+    Graph:
+        graph_neighbors: neighbours of a row in the graph; pairs take the nearest of them.
+        scale_neighbor: index of the neighbour whose distance is a row's own scale; the seventh in
+            Zelnik-Manor and Perona.
+
+    Number of clusters:
+        stays, stays_strict, stays_lax: a group counts if a random walk on the graph stays in it
+            with at least this probability per step; the range comes from a stricter and a laxer
+            value. Tuned on digits, CIFAR-10, Caltech-101 and subsets of them.
+        max_count: clusters that are counted at most.
+
+    Starts:
+        max_vectors: eigenvectors that groups are sought in, at most.
+        extra_groups, group_rows: clusters are merged from so many more groups than clusters, of so
+            many rows or more in the mean.
+        max_tried, max_work: partitions tried at most, and at most so many times one cluster: with
+            many clusters one costs more, and differs less from the next.
+        information_power: of H in I / H^power. Lower where classes are even (CIFAR-10: 0.4), higher
+            where they are not: one for all.
+        merge_sweeps, merge_targets: sweeps in which single groups move, to one of the so many
+            clusters they have most edges to.
+
+    Head:
+        sharpness: a head's logits start as so many times the cosine to its centres.
+        beta: exponent of the agreement loss, from the start to the end of training. Heads start
+            from partitions that are near already: 0.6 lost some of what the starts had found.
+        gamma: exponent of a cluster's size in that loss; 1 splits the large clusters of uneven
+            data.
+        entropy_weight: alpha, which favours clusters of equal size.
+        n_epochs, min_steps: passes over the data; on little data as many more as give these steps.
+            Twice as many changed no ACC by more than .01.
+        batch_size: pairs per step.
+        learning_rate: of Adam; it falls to zero along half a cosine.
+
+    Calibration:
+        resamples, resample_rows, resample_cluster_rows: k-means clusterings of random halves of the
+            rows, of at most so many rows or so many per cluster.
+        temperature_rows: rows that the temperature is fitted on.
+
+    Several encoders:
+        fusion_gain: all are used where together they explain so much more of all graphs than the
+            best alone.
+        fusion_even: else one is used if the best one loses at least so much of its graph, compared
+            with what it loses of the best one's. Both found on digits, CIFAR-10, Caltech-101.
+    """
+
+    max_rows: int = 200_000
+    viewed_rows: int | None = 4_000
+    projection_rows: int = 20_000
+    spectrum_rows: int = 20_000
+
+    principal: int = 512
+    projection_neighbors: int = 4
+    shrinkage_views: float = 0.1
+    shrinkage_neighbors: float = 0.01
+    min_directions: int = 16
+
+    graph_neighbors: int = 15
+    scale_neighbor: int = 6
+
+    stays: float = 0.92
+    stays_strict: float = 0.95
+    stays_lax: float = 0.88
+    max_count: int = 512
+
+    max_vectors: int = 256
+    extra_groups: int = 100
+    group_rows: int = 4
+    max_tried: int = 8
+    max_work: int = 400
+    information_power: float = 0.6
+    merge_sweeps: int = 5
+    merge_targets: int = 6
+
+    sharpness: float = 20.0
+    beta: tuple[float, float] = (0.8, 0.9)
+    gamma: float = 0.5
+    entropy_weight: float = 0.0
+    n_epochs: int = 1
+    min_steps: int = 100
+    batch_size: int = 1024
+    learning_rate: float = 0.2
+
+    resamples: int = 4
+    resample_rows: int = 4_000
+    resample_cluster_rows: int = 40
+    temperature_rows: int = 4096
+
+    fusion_gain: float = 0.01
+    fusion_even: float = 0.8
+
+
+@dataclass(frozen=True)
+class PaperConstants(Constants):
+    """Constants of ``recipe="paper"``; those of its outlier scores and graph are inherited.
+
+    The paper (arXiv:2502.04226) names the ingredients; these values are those customary in TAC
+    (Image Clustering with External Guidance, ICML 2024), its closest relative.
+
+    Arguments:
+        viewed_rows: views are its only pairs: all are used.
+        temperature: tau of the cross-view loss.
+        entropy_weight: alpha.
+        n_epochs, min_steps, batch_size, learning_rate: Adam at a constant rate.
+    """
+
+    viewed_rows: int | None = None
+    temperature: float = 0.5
+    entropy_weight: float = 5.0
+    n_epochs: int = 20
+    min_steps: int = 0
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+
+
+ROBUST = Constants()
+PAPER = PaperConstants()
+RECIPES = {"robust": ROBUST, "paper": PAPER}
+
+
+def views_used(recipe: str) -> int | None:
+    """Number of images whose augmented views a recipe uses; None: all.
+
+    Raises:
+        HeadlightError: there is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise HeadlightError(f"--recipe {recipe}: give {' or '.join(sorted(RECIPES))}")
+    return RECIPES[recipe].viewed_rows
