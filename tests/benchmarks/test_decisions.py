@@ -47,8 +47,8 @@ def test_what_wins_throughout_survives_and_what_loses_throughout_does_not():
 
 
 def test_of_equals_the_shipped_one_is_picked():
-    level = {"a": 0.1 + 0.2, "b": 0.5}
-    verdict = leave_one_out("s", {"o": {"a": 0.3, "b": 0.5}, "s": level})
+    level = {"a": 0.1 + 0.2, "b": 0.1 + 0.2}  # above .3 by rounding alone
+    verdict = leave_one_out("s", {"o": level, "s": {"a": 0.3, "b": 0.3}})
     assert verdict.picked == ("s", "s")
     assert verdict.survives
 
