@@ -27,6 +27,7 @@ from benchmarks.methods.scoring import scored
 from benchmarks.methods.scp import fit_scp
 from benchmarks.methods.table import markdown
 from headlight import SCP
+from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.runs.files import atomic
 
@@ -44,11 +45,11 @@ SCHEMA = pa.schema(
 INTRODUCTION = """# Decisions, leave-one-set-out
 
 `python -m benchmarks.decisions` made this from `decisions.parquet`. ACC with the true number of
-clusters; the score of a data set is the mean over {balances} and {seeds} seeds. Each set is left
-out in turn: the option with the best mean on the others is picked, and scored on the one left out.
-*Leave-one-out* is the mean of these scores. What is shipped *survives* if neither it nor the
-leave-one-out mean is below any fixed alternative; *worth* is the lower of the two minus the best
-alternative.
+clusters; the score of a data set is the mean over {balances} sizes, {seeds}.
+Each set is left out in turn: the option with the best mean on the others is picked, and scored on
+the one left out. *Leave-one-out* is the mean of these scores. What is shipped *survives* if neither
+it nor the leave-one-out mean is below any fixed alternative; *worth* is the lower of the two minus
+the best alternative.
 """
 
 
@@ -137,7 +138,7 @@ def report(
             continue
         overview.append(_line(decision, verdict))
         details.append(_section(decision, scores, verdict, missing))
-    head = INTRODUCTION.format(balances=" and ".join(data.BALANCES), seeds=seeds)
+    head = INTRODUCTION.format(balances=" and ".join(data.BALANCES), seeds=counted(seeds, "seed"))
     columns = ("decision", "shipped", "its mean", "leave-one-out", "alternatives", "worth")
     parts = [head, *(f"Machine: {one}\n" for one in sorted({row["machine"] for row in here}))]
     if (states := len({row["code"] for row in here})) > 1:

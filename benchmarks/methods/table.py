@@ -19,6 +19,7 @@ from benchmarks.methods.summary import (
     duels,
     standings,
 )
+from headlight.counts import counted
 
 INTRODUCTION = """# Methods compared
 
@@ -174,9 +175,10 @@ def _section(name: tuple[str, ...], rows: list[Row]) -> str:
         teams.setdefault((row["method"], row["views"]), []).append(row)
     ordered = sorted(teams.items(), key=lambda item: (-_level(item[1]), item[0]))
     header = ("method", "features", "ACC", "NMI", "ARI", "ECE", "seconds", "MiB", "clusters")
+    seeds = counted(len({row["seed"] for row in rows}), "seed")
     return (
         f"## {data}, {balance}: {SPLITS[split]}\n\n"
-        f"{len({row['seed'] for row in rows})} seeds{size}; mean ± standard deviation.\n\n"
+        f"{seeds}{size}; mean ± standard deviation.\n\n"
         + markdown(header, ([team[0], FEATURES[team[1]], *_cells(its)] for team, its in ordered))
     )
 
