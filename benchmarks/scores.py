@@ -1,6 +1,6 @@
 """Do label-free scores rank features and settings as true accuracy does?
 
-    python -m benchmarks.scores [--data digits caltech101 cifar10] [--rows 5000]
+    python -m benchmarks.scores [--data digits caltech101 cifar10] [--rows 4000]
 
 Features are made better and worse on purpose (fewer components, noise, views left out) and settings
 changed; one fit each. Every score is computed without labels, then compared with ACC by Spearman's
@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.machine import machine
 from benchmarks.methods.data import ROOT, prepare
+from benchmarks.methods.data import load as load_features
 from headlight.clustering import SCP
 from headlight.clustering.features import Features
 from headlight.clustering.fusion import Clustering, judge_by_peers
@@ -125,28 +126,23 @@ def section(name: str, names: list[str], fits: list[Fit]) -> tuple[str, dict[str
 
 
 def load(name: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `rows` of a data set, of its images kept aside where it has any.
-
-    The classes of Caltech-101 follow one another, so of it all rows are taken.
-    """
-    found = prepare(name)
-    split = found.test or found.fit
-    x, y = np.load(split.x, mmap_mode="r"), np.load(split.y)
-    taken = len(x) if name == "caltech101" else min(rows, len(x))
-    return np.asarray(x[:taken]), y[:taken]
+    """The plain image and the views, (n, views, dim), of at most `rows` images that have views."""
+    features, y = load_features(prepare(name).fit, "strong", "natural")
+    viewed = features.viewed[:rows]
+    X = np.concatenate([features.plain[viewed, None], features.views[: len(viewed)]], axis=1)
+    return X, y[viewed]
 
 
 def main() -> None:
     """Fits every variant of every data set, prints and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", default=["digits", "caltech101", "cifar10"])
-    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scores.md")
     args = parser.parse_args()
     sections, ranks = [], {}
     for name in args.data:
         X, y = load(name, args.rows)
-        X = X if X.ndim == 3 else X[:, None]
         names, fits = [], []
         for variant in variants(X):
             names.append(variant.name)

@@ -1,16 +1,18 @@
-"""What methods share: their result, the projected features, neighbours, k-means."""
+"""What methods share: their result, k-means, and for those that train, a projection and pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import faiss
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import normalize
+
+from benchmarks.methods.data import Features, unit
 
 N_COMPONENTS = 200
 SAMPLE = 20_000
@@ -23,52 +25,34 @@ class MethodFit:
 
     Arguments:
         labels: integers (n,), one for each row it was fitted on; -1 is noise.
-        predict: new features (m, views, dim) to labels (m,), judged by their plain view; None
-            where the method has no such thing.
+        predict: new plain features (m, dim) to labels (m,); None where the method can't.
+        confidence: plain features (m, dim) to the largest probability of each row, (m,); None
+            where there are no probabilities.
+        count: the estimated number of clusters (`scp.fit_scp`), where the method estimates it.
     """
 
     labels: np.ndarray
     predict: Callable[[np.ndarray], np.ndarray] | None = None
+    confidence: Callable[[np.ndarray], np.ndarray] | None = None
+    count: dict[str, Any] = field(default_factory=dict)
 
 
-class Space:
-    """The projection every peer works in: PCA-200, centred, rows of length 1, fitted on view 0.
+def k_means(
+    points: np.ndarray, n_clusters: int, seed: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """scikit-learn's k-means: k-means++ starts, the best of 10.
 
     Arguments:
-        features: (n, views, dim).
-        seed: of the 20,000 rows PCA is fitted on, where there are more.
+        points: float32 (n, d).
 
-    Attributes:
-        views: float16 (n, views, d), the projected views.
-        dim: d, at most 200.
+    Returns:
+        int64 labels (n,), and a function that labels other points.
     """
-
-    def __init__(self, features: np.ndarray, seed: int) -> None:
-        n, views, dim = features.shape
-        sample = np.arange(n)
-        if n > SAMPLE:
-            sample = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
-        self._pca = PCA(min(N_COMPONENTS, n, dim), svd_solver="covariance_eigh")
-        self._pca.fit(features[sample, 0].astype(np.float32))
-        self.views = torch.stack(
-            [torch.from_numpy(self._project(features[:, view])) for view in range(views)], dim=1
-        )
-        self.dim = self.views.shape[2]
-
-    def points(self) -> np.ndarray:
-        """The plain images, float32 (n, d)."""
-        return self.views[:, 0].float().numpy()
-
-    def new(self, features: np.ndarray) -> np.ndarray:
-        """Other images in the same space, by their plain view: float32 (m, d)."""
-        return self._project(features[:, 0]).astype(np.float32)
-
-    def _project(self, rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), self._pca.n_components_), np.float16)
-        for start in range(0, len(rows), CHUNK):
-            chunk = self._pca.transform(rows[start : start + CHUNK].astype(np.float32))
-            out[start : start + CHUNK] = normalize(chunk)
-        return out
+    points = np.ascontiguousarray(points, dtype=np.float32)
+    fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(points)
+    return fitted.labels_.astype(np.int64), lambda other: fitted.predict(
+        np.ascontiguousarray(other, dtype=np.float32)
+    ).astype(np.int64)
 
 
 def nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -91,46 +75,45 @@ def nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return found[~itself].reshape(-1, k), similarity[~itself].reshape(-1, k)
 
 
-def k_means(
-    points: np.ndarray, n_clusters: int, seed: int
-) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """FAISS k-means on every row: the best of 10 starts, 50 iterations.
+class Space:
+    """PCA to 200 dimensions, centred, rows of length 1, for methods that train for long.
 
-    Returns:
-        int64 labels (n,), and a function that labels other points.
+    Arguments:
+        features: of n images, and of views of m of them.
+        seed: of the 20,000 rows PCA is fitted on, where there are more.
+
+    Attributes:
+        plain: float16 (n, d). views: float16 (m, views, d).
+        dim: d, at most 200.
     """
-    kmeans = faiss.Kmeans(
-        points.shape[1],
-        n_clusters,
-        nredo=10,
-        niter=50,
-        seed=seed,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(points),
-    )
-    kmeans.train(np.ascontiguousarray(points, dtype=np.float32))
 
-    def assign(other: np.ndarray) -> np.ndarray:
-        return kmeans.assign(np.ascontiguousarray(other, dtype=np.float32))[1].astype(np.int64)
+    def __init__(self, features: Features, seed: int) -> None:
+        n, dim = features.plain.shape
+        sample = np.arange(n)
+        if n > SAMPLE:
+            sample = np.sort(np.random.default_rng(seed).choice(n, SAMPLE, replace=False))
+        self._pca = PCA(min(N_COMPONENTS, n, dim), svd_solver="covariance_eigh")
+        self._pca.fit(features.plain[sample].astype(np.float32))
+        self.dim = int(self._pca.n_components_)
+        self.viewed = torch.from_numpy(features.viewed)
+        self.plain = torch.from_numpy(self._project(features.plain))
+        flat = self._project(features.views.reshape(-1, dim))
+        self.views = torch.from_numpy(flat.reshape(*features.views.shape[:2], self.dim))
 
-    return assign(points), assign
+    def points(self) -> np.ndarray:
+        """The plain images, float32 (n, d)."""
+        return self.plain.float().numpy()
 
+    def new(self, plain: np.ndarray) -> np.ndarray:
+        """Other images in the same space: (m, dim) to float32 (m, d)."""
+        return self._project(plain).astype(np.float32)
 
-def k_means_plus_plus(
-    points: np.ndarray, n_clusters: int, seed: int
-) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """scikit-learn's k-means, k-means++ starts, the best of 10: for embeddings of few dimensions.
-
-    Better there than FAISS with its random starts, which are what large data can afford.
-
-    Returns:
-        int64 labels (n,), and a function that labels other points.
-    """
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(points)
-    return fitted.labels_.astype(np.int64), lambda other: fitted.predict(
-        np.ascontiguousarray(other, dtype=np.float32)
-    ).astype(np.int64)
+    def _project(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), self.dim), np.float16)
+        for start in range(0, len(rows), CHUNK):
+            chunk = self._pca.transform(rows[start : start + CHUNK].astype(np.float32))
+            out[start : start + CHUNK] = unit(chunk)
+        return out
 
 
 class NeighbourPairs:
@@ -146,8 +129,11 @@ class NeighbourPairs:
     """
 
     def __init__(self, space: Space, n_neighbors: int, seed: int) -> None:
-        self._views = space.views
-        self.n, self._n_views, _ = space.views.shape
+        self._plain, self._views = space.plain, space.views
+        self.n = len(space.plain)
+        # Where an image's views are; -1: it has none.
+        self._place = torch.full((self.n,), -1)
+        self._place[space.viewed] = torch.arange(len(space.viewed))
         self._neighbours = torch.from_numpy(nearest(space.points(), n_neighbors)[0])
         self._generator = torch.Generator().manual_seed(seed)
 
@@ -171,8 +157,12 @@ class NeighbourPairs:
         return self._neighbours[images, pick]
 
     def _rows(self, images: torch.Tensor) -> torch.Tensor:
-        view = torch.randint(self._n_views, (len(images),), generator=self._generator)
-        return unit_variance(self._views[images, view].float())
+        rows, place = self._plain[images], self._place[images]
+        n_views = self._views.shape[1]
+        view = torch.randint(-1, n_views, (len(images),), generator=self._generator)
+        drawn = (place >= 0) & (view >= 0)
+        rows[drawn] = self._views[place[drawn], view[drawn]]
+        return unit_variance(rows.float())
 
 
 def unit_variance(rows: torch.Tensor) -> torch.Tensor:

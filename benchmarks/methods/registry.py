@@ -11,21 +11,21 @@ from benchmarks.methods import entrants
 
 def names() -> list[str]:
     """Names of all methods, sorted."""
-    return sorted(_modules())
+    return sorted(module.name for module in pkgutil.iter_modules(entrants.__path__))
 
 
 def load(name: str) -> ModuleType:
     """The module of a method.
 
     Raises:
-        KeyError: there is none of that name.
+        ModuleNotFoundError: there is none of that name.
     """
-    return _modules()[name]
+    return import_module(f"{entrants.__name__}.{name}")
 
 
-def _modules() -> dict[str, ModuleType]:
-    found = (
-        import_module(f"{entrants.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(entrants.__path__)
-    )
-    return {module.NAME: module for module in found}
+def takes(name: str, views: str) -> bool:
+    """Whether a method can be fitted with such views (`data.VIEWS`)."""
+    method = load(name)
+    if views == "none":
+        return getattr(method, "WITHOUT_VIEWS", True)
+    return getattr(method, "WITH_VIEWS", False)

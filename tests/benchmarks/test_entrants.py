@@ -8,20 +8,23 @@ import torch
 from sklearn.metrics import homogeneity_score
 
 from benchmarks.methods import load, names
-from benchmarks.methods.base import Space, k_means, nearest
+from benchmarks.methods.base import NeighbourPairs, Space, k_means, nearest
+from benchmarks.methods.data import Features, unit
 from benchmarks.methods.entrants import scan, temi, turtle, ward
+from benchmarks.methods.registry import takes
 from headlight.evaluation import clustering_accuracy
 
-NEEDS = {"umap+kmeans": "umap", "umap+hdbscan": "umap", "evoc": "evoc"}
+NEEDS = {"umap_kmeans": "umap", "umap_hdbscan": "umap", "evoc": "evoc"}
 PREDICTS = {
-    "gaussian-mixture",
-    "headlight-paper",
-    "headlight-robust",
-    "k-means",
+    "gaussian_mixture",
+    "headlight_auto",
+    "headlight_paper",
+    "headlight_robust",
+    "k_means",
     "scan",
     "temi",
     "turtle",
-    "umap+kmeans",
+    "umap_kmeans",
 }
 
 
@@ -50,8 +53,10 @@ def entrant(name):
 @pytest.mark.parametrize("name", names())
 def test_method_finds_blobs_the_same_way_each_time(name, quick, make_blobs):
     method = entrant(name)
-    for views in getattr(method, "VIEWS", ("one",)):
-        features, classes = make_blobs(views={"one": 1, "several": 2}[views])
+    for views in ("none", "strong"):
+        if not takes(name, views):
+            continue
+        features, classes = make_blobs(views={"none": 0, "strong": 1}[views], every=1)
         fitted = method.fit(features, 4, 0)
         assert fitted.labels.shape == (240,)
         assert fitted.labels.dtype.kind == "i"
@@ -66,14 +71,14 @@ def test_method_finds_blobs_the_same_way_each_time(name, quick, make_blobs):
 
 @pytest.mark.parametrize("name", sorted(PREDICTS))
 def test_prediction_puts_new_points_with_the_old(name, quick, make_blobs):
-    features, classes = make_blobs(n=360, views=2)
-    fitted = entrant(name).fit(features[:240], 4, 0)
-    together = np.concatenate([fitted.labels, fitted.predict(features[240:])])
+    features, classes = make_blobs(n=360, views=1, every=1)
+    fitted = entrant(name).fit(features.take(np.arange(240)), 4, 0)
+    together = np.concatenate([fitted.labels, fitted.predict(features.plain[240:])])
     assert clustering_accuracy(classes, together) >= 0.98
 
 
 def test_all_methods_are_found():
-    assert set(names()) == PREDICTS | {"spectral", "umap+hdbscan", "evoc", "ward"}
+    assert set(names()) == PREDICTS | {"spectral", "umap_hdbscan", "evoc", "ward"}
 
 
 def test_neighbours_leave_the_point_itself_out_even_among_copies():
@@ -84,19 +89,57 @@ def test_neighbours_leave_the_point_itself_out_even_among_copies():
     np.testing.assert_allclose(similarity[0], 1)
 
 
-def test_peers_see_plain_images_on_200_components_at_length_1(make_blobs):
-    features, _ = make_blobs(views=3)
+def test_space_projects_plain_images_and_views_alike_to_length_1(make_blobs):
+    features, _ = make_blobs(dim=250, views=2)
     space = Space(features, 0)
-    assert space.dim == min(200, features.shape[2])
+    assert space.dim == 200
     np.testing.assert_allclose(np.linalg.norm(space.points(), axis=1), 1, atol=1e-3)
-    np.testing.assert_array_equal(space.new(features), space.points())
+    np.testing.assert_array_equal(space.new(features.plain), space.points())
+    np.testing.assert_array_equal(space.new(features.views[:, 1]), space.views[:, 1].float())
+
+
+def test_pairs_draw_views_of_the_rows_that_have_them_and_no_others(make_blobs):
+    features, _ = make_blobs(n=60, views=1)
+    space = Space(features, 0)
+    place = {row: at for at, row in enumerate(features.viewed)}
+    pairs = NeighbourPairs(space, 5, 0)
+    drawn = {False: 0, True: 0}
+    for _ in range(20):
+        rows = pairs._rows(torch.arange(60)) / space.dim**0.5
+        for row, found in enumerate(rows):
+            if torch.allclose(found, space.plain[row].float(), atol=1e-3):
+                continue
+            torch.testing.assert_close(found, space.views[place[row], 0].float(), atol=1e-3, rtol=0)
+            drawn[row in place] += 1
+    assert drawn[True] > 100
+    assert drawn[False] == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["k_means", "umap_kmeans", "umap_hdbscan", "evoc", "spectral", "ward"]
+)
+def test_peers_see_the_features_as_they_are_at_length_1(name, make_blobs, monkeypatch):
+    method = entrant(name)
+    features, _ = make_blobs()
+    seen = []
+
+    def spy(self):
+        seen.append(unit(self.plain))
+        return seen[-1]
+
+    monkeypatch.setattr(Features, "unit", spy)
+    monkeypatch.setattr(Space, "__init__", lambda *_: pytest.fail("a projection of ours"))
+    method.fit(features, 4, 0)
+    assert len(seen) == 1
+    expected = features.plain / np.linalg.norm(features.plain.astype(float), axis=1, keepdims=True)
+    np.testing.assert_allclose(seen[0], expected, atol=1e-6)
 
 
 def test_k_means_labels_all_rows_and_others():
     rng = np.random.default_rng(0)
-    points = rng.standard_normal((5500, 2)) + 9 * (np.arange(5500) < 500)[:, None]
+    points = rng.standard_normal((550, 2)) + 9 * (np.arange(550) < 50)[:, None]
     labels, assign = k_means(points, 2, 0)
-    assert sorted(np.bincount(labels)) == [500, 5000]
+    assert sorted(np.bincount(labels)) == [50, 500]
     assert assign(np.full((1, 2), 8.0)) == labels[0]
 
 

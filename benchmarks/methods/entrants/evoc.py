@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.methods.base import MethodFit, Space
+from benchmarks.methods.base import MethodFit
+from benchmarks.methods.data import Features
 
-NAME = "evoc"
 WARM_UP = True
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
+def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     EVōC finds several layers of clusters, fine to coarse; the one whose number of clusters is
@@ -22,6 +22,6 @@ def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("EVōC: pip install 'headlight-images[benchmarks]'") from error
     evoc = EVoC(random_state=seed)
-    evoc.fit_predict(Space(features, seed).points())
+    evoc.fit_predict(features.unit())
     layers = [np.asarray(layer) for layer in evoc.cluster_layers_]
     return MethodFit(min(layers, key=lambda layer: abs(int(layer.max()) + 1 - n_clusters)))

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.methods.base import MethodFit, Space
+from benchmarks.methods.base import MethodFit
+from benchmarks.methods.data import Features, unit
 
-NAME = "gaussian-mixture"
 
-
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
+def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
-    Diagonal covariances: the principal components are uncorrelated to begin with, and a full
-    covariance (200 × 200) needs more rows than a cluster of most data has. Started from k-means,
-    100 iterations at most.
+    Diagonal covariances: a full one (1,280 × 1,280) needs more rows than a cluster of most data
+    has. Started from k-means, 100 iterations at most; `reg_covar` is a hundredth of the mean
+    variance of a feature, since scikit-learn's 1e-6 is meant for data of unit variance.
     """
-    space = Space(features, seed)
-    mixture = GaussianMixture(n_clusters, covariance_type="diag", reg_covar=1e-5, random_state=seed)
+    points = features.unit()
+    floor = 0.01 * float(points.var(axis=0).mean())
+    mixture = GaussianMixture(
+        n_clusters, covariance_type="diag", reg_covar=floor, random_state=seed
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        labels = mixture.fit_predict(space.points())
-    return MethodFit(labels, lambda other: mixture.predict(space.new(other)))
+        labels = mixture.fit_predict(points)
+    return MethodFit(labels, lambda plain: mixture.predict(unit(plain)))

@@ -1,16 +1,13 @@
-"""k-means: FAISS, the best of 10 starts, 50 iterations, Euclidean, every row used."""
+"""k-means: the best of 10 starts."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from benchmarks.methods.base import MethodFit, Space, k_means
-
-NAME = "k-means"
+from benchmarks.methods import base
+from benchmarks.methods.base import MethodFit
+from benchmarks.methods.data import Features, unit
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
+def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`."""
-    space = Space(features, seed)
-    labels, assign = k_means(space.points(), n_clusters, seed)
-    return MethodFit(labels, lambda other: assign(space.new(other)))
+    labels, assign = base.k_means(features.unit(), n_clusters, seed)
+    return MethodFit(labels, lambda plain: assign(unit(plain)))

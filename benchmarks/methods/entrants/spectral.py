@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.linalg import eigsh
+from sklearn.preprocessing import normalize
 
-from benchmarks.methods.base import MethodFit, Space, k_means_plus_plus, nearest
-from headlight.clustering.graph import spectral_pairs
+from benchmarks.methods.base import MethodFit, k_means, nearest
+from benchmarks.methods.data import Features
 
-NAME = "spectral"
 N_NEIGHBORS = 15
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
+def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     The graph joins each image with its 15 nearest, both ways, all edges alike. The rows of the
     n_clusters leading eigenvectors of D^-1/2 A D^-1/2, scaled to length 1, go to k-means.
     """
-    points = Space(features, seed).points()
-    graph = neighbour_graph(points, N_NEIGHBORS)
-    _, vectors = spectral_pairs(graph, min(n_clusters, len(points) - 1))
-    rows = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    labels, _ = k_means_plus_plus(rows, n_clusters, seed)
+    graph = neighbour_graph(features.unit(), N_NEIGHBORS)
+    scale = diags_array(graph.sum(axis=1) ** -0.5)
+    start = np.random.default_rng(seed).standard_normal(len(features))
+    _, vectors = eigsh(
+        scale @ graph @ scale, min(n_clusters, len(features) - 1), which="LA", v0=start
+    )
+    labels, _ = k_means(normalize(vectors), n_clusters, seed)
     return MethodFit(labels)
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.cluster import AgglomerativeClustering
 
-from benchmarks.methods.base import MethodFit, Space
+from benchmarks.methods.base import MethodFit
+from benchmarks.methods.data import Features
 from benchmarks.methods.entrants.spectral import N_NEIGHBORS, neighbour_graph
 
-NAME = "ward"
 EXACT = 20_000
 
 
-def fit(features: np.ndarray, n_clusters: int, seed: int) -> MethodFit:
+def fit(features: Features, n_clusters: int, seed: int) -> MethodFit:
     """See `benchmarks.methods`.
 
     Up to 20,000 images any two clusters may merge; beyond, where the distances of all pairs would
     fill the memory, only those joined in the graph of 15 nearest neighbours.
     """
-    points = Space(features, seed).points()
+    points = features.unit()
     graph = None
     if len(points) > EXACT:
         graph = csr_matrix(neighbour_graph(points, N_NEIGHBORS))
