@@ -107,7 +107,7 @@ def fit(folder: Path, n: int, n_clusters: int) -> dict[str, Any]:
     """Fits the first n rows and measures; to be run in a process of its own."""
     features = np.load(folder / "x.npy", mmap_mode="r")
     # A tiny fit first: what libraries set up once is not what grows with the data.
-    SCP(2, n_heads=1, n_epochs=1, random_state=0).fit(np.array(features[:200]))
+    SCP(2, n_epochs=1, random_state=0).fit(np.array(features[:200]))
     with AnonymousPeak() as peak:
         start = time.perf_counter()
         scp = SCP(n_clusters, random_state=0).fit(features[:n])

@@ -24,7 +24,7 @@ from benchmarks.methods.data import ROOT, prepare
 from benchmarks.methods.data import load as load_features
 from headlight.clustering import SCP
 from headlight.clustering.features import Features
-from headlight.clustering.fusion import Clustering, judge_by_peers
+from headlight.clustering.fusion import judge_by_peers
 from headlight.clustering.neighbours import nearest_neighbours
 from headlight.clustering.projection import project
 from headlight.evaluation import metrics
@@ -82,7 +82,7 @@ def variants(X: np.ndarray) -> list[Variant]:
         noisy = (X + noise).astype(np.float16)
         made.append(Variant(f"noise of {level} × standard deviation", noisy, noisy[:, -1], {}))
     made.append(Variant("one view", X[:, :1], X[:, -1], {}))
-    for name, value in (("n_heads", 1), ("n_neighbors", 5), ("n_neighbors", 30)):
+    for name, value in (("n_neighbors", 5), ("n_neighbors", 30)):
         made.append(Variant(f"{name}={value}", X, X[:, -1], {name: value}))
     return made
 
@@ -148,8 +148,10 @@ def main() -> None:
             names.append(variant.name)
             fits.append(fit(variant, y))
             print(name, variant.name, fits[-1].figures, flush=True)
-        clustered = [Clustering(one.labels, one.neighbours) for one in fits]
-        for one, score in zip(fits, judge_by_peers(clustered, len(np.unique(y))), strict=True):
+        judged = judge_by_peers(
+            [one.labels for one in fits], [one.neighbours for one in fits], len(np.unique(y))
+        )
+        for one, score in zip(fits, judged, strict=True):
             one.figures["peers"] = float(score)
         text, ranks[name] = section(name, names, fits)
         sections.append(text)

@@ -17,8 +17,10 @@ from headlight.features import Progress
 from headlight.images import ImageRef, ImageSource, open_source
 
 if TYPE_CHECKING:
+    import torch
+
     from headlight.clustering import Features
-    from headlight.clustering.fusion import Clustering
+
 
 VIEWS = 2
 # Fewer images say nothing of which encoder is better.
@@ -116,10 +118,12 @@ def rank_encoders(
     k = int(np.median(counts)) if n_clusters == "auto" else n_clusters
     if not 2 <= k <= len(common):
         raise HeadlightError(f"-k {k}: give 2 to {len(common)} clusters, for {len(common)} images")
-    clustered, confidence = zip(*(_cluster_sample(features, k) for features in rows), strict=True)
+    labels, graphs, confidence = zip(
+        *(_cluster_sample(features, k) for features in rows), strict=True
+    )
     from headlight.clustering.fusion import judge_by_peers
 
-    scores = judge_by_peers(clustered, k).tolist()
+    scores = judge_by_peers(labels, graphs, k).tolist()
     ranked = [
         RankedEncoder(name, score, count, sure, one.rate)
         for name, score, count, sure, one in zip(
@@ -170,13 +174,13 @@ def _estimate_clusters(features: Features) -> int:
     return count_clusters(Spectrum(graph)).n_clusters
 
 
-def _cluster_sample(features: Features, n_clusters: int) -> tuple[Clustering, float]:
+def _cluster_sample(features: Features, n_clusters: int) -> tuple[np.ndarray, torch.Tensor, float]:
+    """Labels, neighbours and mean confidence."""
     from headlight.clustering import SCP
-    from headlight.clustering.fusion import Clustering
     from headlight.clustering.graph import neighbour_graph
     from headlight.clustering.projection import project
 
     scp = SCP(n_clusters, random_state=0).fit(features)
     near = neighbour_graph(project(features, scp.projection_)).neighbours
     confidence = float(scp.predict_proba(features).max(axis=1).mean())
-    return Clustering(scp.labels_, near), confidence
+    return scp.labels_, near, confidence

@@ -10,7 +10,7 @@ from scipy.optimize import brentq, linear_sum_assignment
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Heads, head_logits
+from headlight.clustering.heads import Head, head_logits
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
 
@@ -18,7 +18,7 @@ COLDEST, HOTTEST = 0.05, 50.0
 
 
 def calibrate(
-    head: Heads,
+    head: Head,
     projection: Projection,
     features: Features,
     *,

@@ -30,6 +30,9 @@ class Constants:
             disagreement between views and between neighbours, because few rows overfit it.
         min_directions: with fewer in which pairs agree, others are kept beside them.
 
+    Spaces:
+        space_power: of H in I / H^power, by which spaces are compared; chosen leave-one-set-out.
+
     Graph:
         graph_neighbors: neighbours of a row in the graph; pairs take the nearest of them.
         scale_neighbor: index of the neighbour whose distance is a row's own scale; the seventh in
@@ -47,6 +50,7 @@ class Constants:
             many rows or more in the mean.
         max_tried, max_work: partitions tried at most, and at most so many times one cluster: with
             many clusters one costs more, and differs less from the next.
+        effort: so many times more of them in the space that is chosen.
         information_power: of H in I / H^power. Lower where classes are even (CIFAR-10: 0.4), higher
             where they are not: one for all.
         merge_sweeps, merge_targets: sweeps in which single groups move, to one of the so many
@@ -87,6 +91,8 @@ class Constants:
     shrinkage_neighbors: float = 0.01
     min_directions: int = 16
 
+    space_power: float = 0.8
+
     graph_neighbors: int = 15
     scale_neighbor: int = 6
 
@@ -100,6 +106,7 @@ class Constants:
     group_rows: int = 4
     max_tried: int = 8
     max_work: int = 400
+    effort: int = 3
     information_power: float = 0.6
     merge_sweeps: int = 5
     merge_targets: int = 6

@@ -1,9 +1,8 @@
-"""Several encoders: how well each explains the others, and one projection of those worth using."""
+"""How well clusterings in different spaces explain each other; which encoders are worth using."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,73 +16,65 @@ from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.starts import partition
 
 
-@dataclass(frozen=True)
-class Clustering:
-    """A clustering of some rows, and the neighbour graph of its features.
-
-    Arguments:
-        labels: int64 (n,), 0 to K − 1.
-        neighbours: int64 (n, k), of the projected features.
-    """
-
-    labels: np.ndarray
-    neighbours: torch.Tensor
-
-
 def shares_explained(
-    clustered: Sequence[Clustering],
+    partitions: Sequence[Sequence[np.ndarray]],
+    graphs: Sequence[torch.Tensor],
     n_clusters: int,
     power: float = ROBUST.information_power,
 ) -> np.ndarray:
-    """How well clustering i explains graph j, as a share of what j's own does: float64 (m, m).
+    """How well the partitions of space i explain graph j, as a share of what j's own do: (m, m).
 
-    I(i, j) / I(j, j), 1 at most, with I the `graph_information` of clustering i on graph j. I alone
-    is not comparable between feature spaces, because a space with few directions has a simple
-    graph, on which any clustering looks good.
+    Ī(i, j) / Ī(j, j), 1 at most, with Ī the mean `graph_information` of the partitions. Ī alone is
+    not comparable between feature spaces, because a space with few directions has a simple graph,
+    on which any partition looks good.
 
     Arguments:
-        clustered: m of the same rows, in the same order.
+        partitions: for each of m spaces one or more, int64 (n,), 0 to K − 1, of the same rows.
+        graphs: for each space the neighbours of its rows, int64 (n, k).
         n_clusters: K, the same for all.
         power: of H.
     """
     found = np.array(
         [
             [
-                graph_information(edge_shares(one.labels, other.neighbours, n_clusters), power)
-                for other in clustered
+                np.mean([graph_information(edge_shares(p, near, n_clusters), power) for p in own])
+                for near in graphs
             ]
-            for one in clustered
+            for own in partitions
         ]
     )
     own = found.diagonal()
-    # A graph that its own clustering hardly explains, as that of noise, tells nothing of others.
+    # A graph that its own partitions hardly explain, as that of noise, tells nothing of others.
     return np.divide(found, own, out=np.ones_like(found), where=own > 0).clip(max=1)
 
 
-def judge_by_peers(clustered: Sequence[Clustering], n_clusters: int) -> np.ndarray:
-    """How well each clustering explains the neighbour graphs of the others: float64 (m,).
+def judge_by_peers(
+    partitions: Sequence[np.ndarray], graphs: Sequence[torch.Tensor], n_clusters: int
+) -> np.ndarray:
+    """How well each partition explains the neighbour graphs of the others: float64 (m,).
 
-    The mean of `shares_explained` over the others' graphs: 1 is as well as their own clusterings.
-    It favours the majority: a single better clustering among many poor ones is scored by their
+    The mean of `shares_explained` over the others' graphs: 1 is as well as their own partitions.
+    It favours the majority: a single better partition among many poor ones is scored by their
     graphs.
 
     Arguments:
-        clustered: m of the same rows, in the same order, 2 or more.
+        partitions: m of the same rows, int64 (n,), 2 or more.
+        graphs: of each the neighbours in its own space, int64 (n, k).
         n_clusters: K, the same for all.
     """
-    shares = shares_explained(clustered, n_clusters)
+    shares = shares_explained([[one] for one in partitions], graphs, n_clusters)
     np.fill_diagonal(shares, 0.0)
-    return shares.sum(axis=1) / (len(clustered) - 1)
+    return shares.sum(axis=1) / (len(partitions) - 1)
 
 
-def fit_joint_projection(
+def encoders_worth_using(
     features: Features,
     n_components: int,
     blocks: Sequence[int],
     n_clusters: int | None,
     constants: Constants = ROBUST,
-) -> tuple[Projection, np.ndarray]:
-    """`fit_projection` of the features of those encoders that are worth using together.
+) -> np.ndarray:
+    """Which encoders are worth using together: bool (m,).
 
     Each block is clustered alone, and all blocks together. Each clustering explains some share of
     the blocks' graphs (`shares_explained`). If all together clearly explain more, all are used.
@@ -98,12 +89,8 @@ def fit_joint_projection(
         n_clusters: K; None: the median of what each block shows.
         constants: of the method.
 
-    Returns:
-        The projection, in which blocks left out count as zero (its mean is of all); which were
-        used, bool (m,).
-
     Raises:
-        ValueError: see `fit_projection`.
+        ValueError: see `fit_projections`.
     """
     features = features.take(features.sample(constants.projection_rows))
     together = fit_projection(features, n_components, blocks, constants)
@@ -118,17 +105,13 @@ def fit_joint_projection(
     )
     k = n_clusters or int(np.median(counts))
     spectra.append(_spectrum(features, together, constants))
-    clustered = [Clustering(partition(one, k, 0, constants), one.graph.near(k)) for one in spectra]
-    shares = shares_explained(clustered, k, constants.information_power)[:, :-1]
-    used = _worth_using(shares[:-1], shares[-1], constants)
-    if used.all():
-        return together, used
-    columns = np.flatnonzero(np.repeat(used, blocks))
-    kept = [width for width, one in zip(blocks, used, strict=True) if one]
-    fitted = fit_projection(features.columns(columns), n_components, kept, constants)
-    components = torch.zeros(features.dim, fitted.components.shape[1])
-    components[columns] = fitted.components
-    return Projection(together.mean, components), used
+    shares = shares_explained(
+        [[partition(one, k, 0, constants)] for one in spectra],
+        [one.graph.near(k) for one in spectra],
+        k,
+        constants.information_power,
+    )[:, :-1]
+    return _worth_using(shares[:-1], shares[-1], constants)
 
 
 def _spectrum(features: Features, projection: Projection, constants: Constants) -> Spectrum:

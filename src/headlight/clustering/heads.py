@@ -17,51 +17,39 @@ from headlight.clustering.projection import Projection
 BLOCK = 256
 
 
-class LinearHeads(nn.Module):
-    """Many independent linear heads, computed in one matrix product.
+class LinearHead(nn.Module):
+    """dim → clusters.
 
     Logits are stored clusters first, batch last: every operation on a cluster's column, and the
     softmax over clusters, then runs along contiguous memory, some four times faster.
 
     Arguments:
-        n_heads, dim, n_clusters: sizes.
+        dim, n_clusters: sizes.
 
-    The weights are zero, to be loaded; `LinearHeads.from_centres` creates heads for training.
+    The weights are zero, to be loaded; `LinearHead.from_centres` creates a head for training.
     """
 
-    def __init__(self, n_heads: int, dim: int, n_clusters: int) -> None:
+    def __init__(self, dim: int, n_clusters: int) -> None:
         super().__init__()
-        self.n_heads, self.n_clusters = n_heads, n_clusters
-        self.weight = nn.Parameter(torch.zeros(n_heads * n_clusters, dim))
-        self.bias = nn.Parameter(torch.zeros(n_heads * n_clusters))
+        self.n_clusters = n_clusters
+        self.weight = nn.Parameter(torch.zeros(n_clusters, dim))
+        self.bias = nn.Parameter(torch.zeros(n_clusters))
 
     @classmethod
-    def from_centres(
-        cls, centres: torch.Tensor, sharpness: float = ROBUST.sharpness
-    ) -> LinearHeads:
-        """Heads whose logits are `sharpness` times the cosine to centres (heads, clusters, dim)."""
-        n_heads, n_clusters, dim = centres.shape
-        heads = cls(n_heads, dim, n_clusters)
+    def from_centres(cls, centres: torch.Tensor, sharpness: float = ROBUST.sharpness) -> LinearHead:
+        """A head whose logits are `sharpness` times the cosine to centres (clusters, dim)."""
+        n_clusters, dim = centres.shape
+        head = cls(dim, n_clusters)
         with torch.no_grad():
-            heads.weight.copy_(sharpness * centres.flatten(0, 1))
-        return heads
+            head.weight.copy_(sharpness * centres)
+        return head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Float32 (batch, dim) to logits (heads, batch, clusters)."""
-        logits = torch.addmm(self.bias[:, None], self.weight, x.T)
-        return logits.view(self.n_heads, self.n_clusters, len(x)).mT
-
-    def pick(self, head: int) -> LinearHeads:
-        """One of the heads."""
-        one = LinearHeads(1, self.weight.shape[1], self.n_clusters)
-        rows = slice(head * self.n_clusters, (head + 1) * self.n_clusters)
-        with torch.no_grad():
-            one.weight.copy_(self.weight[rows])
-            one.bias.copy_(self.bias[rows])
-        return one
+        """Float32 (batch, dim) to logits (batch, clusters)."""
+        return torch.addmm(self.bias[:, None], self.weight, x.T).T
 
     def reorder(self, order: torch.Tensor) -> None:
-        """Renumber the clusters of a single head: new cluster i is old cluster order[i]."""
+        """Renumber the clusters: new cluster i is old cluster order[i]."""
         with torch.no_grad():
             self.weight.copy_(self.weight[order])
             self.bias.copy_(self.bias[order])
@@ -81,8 +69,6 @@ class MLPHead(nn.Module):
         generator: source of the starting weights (PyTorch's uniform ±1/√dim); None leaves zeros.
     """
 
-    n_heads = 1
-
     def __init__(self, dim: int, n_clusters: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.n_clusters = n_clusters
@@ -98,8 +84,8 @@ class MLPHead(nn.Module):
                         parameter.uniform_(-(dim**-0.5), dim**-0.5, generator=generator)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Float32 (batch, dim) to logits (1, batch, clusters)."""
-        return self.out(torch.relu(self.norm(self.hidden(x))))[None]
+        """Float32 (batch, dim) to logits (batch, clusters)."""
+        return self.out(torch.relu(self.norm(self.hidden(x))))
 
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
@@ -114,39 +100,39 @@ class MLPHead(nn.Module):
             self.out.bias.div_(temperature)
 
 
-def assign(heads: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Soft assignments (heads, batch, clusters) of the rows x (batch, dim)."""
-    return heads(x).mT.softmax(dim=1).mT
+def assign(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Soft assignments (batch, clusters) of the rows x (batch, dim)."""
+    return head(x).T.softmax(dim=0).T
 
 
-Heads = LinearHeads | MLPHead
+Head = LinearHead | MLPHead
 
 
 @torch.no_grad()
 def hard_labels(
-    heads: Heads, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
+    head: Head, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
 ) -> np.ndarray:
-    """Every head's most probable cluster of every row: int64 (heads, n).
+    """The most probable cluster of every row: int64 (n,).
 
     Arguments:
-        heads: in evaluation mode.
-        rows: int64 (batch,) to what heads take, float32 (batch, dim).
+        head: in evaluation mode.
+        rows: int64 (batch,) to what the head takes, float32 (batch, dim).
         n: number of rows.
     """
-    labels = np.empty((heads.n_heads, n), dtype=np.int64)
+    labels = np.empty(n, dtype=np.int64)
     for index in torch.arange(n).split(batch):
-        labels[:, index[0] : index[-1] + 1] = heads(rows(index)).argmax(dim=2).cpu()
+        labels[index[0] : index[-1] + 1] = head(rows(index)).argmax(dim=1).cpu()
     return labels
 
 
 @torch.no_grad()
 def head_logits(
-    head: Heads, projection: Projection, features: Features
+    head: Head, projection: Projection, features: Features
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Logits of view 0, block by block.
 
     Arguments:
-        head: one, in evaluation mode, on the CPU. An MLP reads features as they are, linear heads
+        head: in evaluation mode, on the CPU. An MLP reads features as they are, a linear head
             their projection.
 
     Returns:
@@ -161,16 +147,16 @@ def head_logits(
         require_finite(rows, range(start, start + len(rows)))
         block[: len(rows)] = rows
         x = block if isinstance(head, MLPHead) else projection(block)
-        yield start, head(x)[0, : len(rows)]
+        yield start, head(x)[: len(rows)]
 
 
-def head_labels(head: Heads, projection: Projection, features: Features) -> np.ndarray:
+def head_labels(head: Head, projection: Projection, features: Features) -> np.ndarray:
     """Most probable cluster of every row: int64 (n,). See `head_logits`."""
     return labels_and_margins(head, projection, features)[0]
 
 
 def labels_and_margins(
-    head: Heads, projection: Projection, features: Features
+    head: Head, projection: Projection, features: Features
 ) -> tuple[np.ndarray, np.ndarray]:
     """Most probable cluster of every row, int64 (n,), and its margin in logits, float32 (n,)."""
     labels, margins = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
@@ -182,7 +168,7 @@ def labels_and_margins(
     return labels, margins
 
 
-def head_probabilities(head: Heads, projection: Projection, features: Features) -> np.ndarray:
+def head_probabilities(head: Head, projection: Projection, features: Features) -> np.ndarray:
     """Soft assignment of every row: float32 (n, clusters), rows summing to 1. See `head_logits`."""
     out = np.empty((len(features), head.n_clusters), dtype=np.float32)
     for start, logits in head_logits(head, projection, features):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Heads, LinearHeads, head_labels, labels_and_margins
+from headlight.clustering.heads import Head, LinearHead, head_labels, labels_and_margins
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
 
@@ -19,14 +19,14 @@ CLOSE = 1e-3
 
 
 def label_rows(
-    head: Heads, projection: Projection, features: Features, sharpness: float
-) -> tuple[Heads, np.ndarray]:
+    head: Head, projection: Projection, features: Features, sharpness: float
+) -> tuple[Head, np.ndarray]:
     """Labels of all rows, with the largest cluster as cluster 0.
 
-    Linear heads get rows for empty clusters where it can be.
+    A linear head gets rows for empty clusters where it can be.
 
     Arguments:
-        head: one, on the CPU; its clusters are renumbered in place.
+        head: on the CPU; its clusters are renumbered in place.
         projection: what a linear head reads.
         features: n rows.
         sharpness: of logits, where clusters are made anew.
@@ -37,7 +37,7 @@ def label_rows(
     for rounds in range(ROUNDS + 1):
         labels, margins = labels_and_margins(head, projection, features)
         sizes = np.bincount(labels, minlength=head.n_clusters)
-        if sizes.all() or rounds == ROUNDS or not isinstance(head, LinearHeads):
+        if sizes.all() or rounds == ROUNDS or not isinstance(head, LinearHead):
             break
         # Of every cluster some rows: the smallest may be the ones that can be split.
         order = np.argsort(labels, kind="stable")
@@ -59,9 +59,7 @@ def label_rows(
 
 
 @torch.no_grad()
-def fill_empty(
-    head: LinearHeads, points: torch.Tensor, empty: np.ndarray, sharpness: float
-) -> None:
+def fill_empty(head: LinearHead, points: torch.Tensor, empty: np.ndarray, sharpness: float) -> None:
     """Split the loosest clusters in two until every empty one has rows, in place.
 
     A cluster c is split across the boundary g(x) = 0 between the two centres of k-means of its
@@ -69,12 +67,12 @@ def fill_empty(
     in one of the two. δ is as large as leaves all other rows where they are.
 
     Arguments:
-        head: one head.
+        head: changed in place.
         points: float32 (n, dim), rows of length 1, some of every cluster that can be split.
         empty: the clusters without rows, integers.
         sharpness: the largest δ.
     """
-    logits = head(points)[0]
+    logits = head(points)
     for new in empty.tolist():
         labels = logits.argmax(dim=1)
         split = _loosest(points, labels.numpy(), head.n_clusters)
@@ -93,7 +91,7 @@ def fill_empty(
 
 
 @torch.no_grad()
-def nearest_centre_head(points: torch.Tensor, n_clusters: int, sharpness: float) -> LinearHeads:
+def nearest_centre_head(points: torch.Tensor, n_clusters: int, sharpness: float) -> LinearHead:
     """A head that labels as k-means of the rows does: for nearly as many clusters as rows.
 
     The nearest centre m is the one with the largest m·x − |m|²/2.
@@ -104,7 +102,7 @@ def nearest_centre_head(points: torch.Tensor, n_clusters: int, sharpness: float)
         sharpness: of the logits.
     """
     centres = torch.from_numpy(k_means(points.numpy(), n_clusters, seed=0)[0])
-    head = LinearHeads.from_centres(centres[None], sharpness)
+    head = LinearHead.from_centres(centres, sharpness)
     head.bias.copy_(-sharpness / 2 * centres.square().sum(dim=1))
     return head
 

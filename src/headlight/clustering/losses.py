@@ -1,7 +1,7 @@
 """The losses: pure functions of soft assignments, each with its equation.
 
-All take P and Q of shape (heads, batch, clusters), rows summing to 1, row i of P and row i of Q
-the two sides of positive pair i, and give one number per head: (heads,).
+All take P and Q of shape (batch, clusters), rows summing to 1, row i of P and row i of Q the two
+sides of positive pair i, and give one number.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def cross_view_loss(P: torch.Tensor, Q: torch.Tensor, temperature: float) -> tor
     arXiv:2009.09687, eq. 6.
     """
     K = P.shape[-1]
-    columns = torch.cat([P.mT, Q.mT], dim=1)
-    gram = columns @ columns.mT
+    columns = torch.cat([P.T, Q.T])
+    gram = columns @ columns.T
     # Normalising the Gram matrix (2K × 2K) is the same as normalising the columns (batch × 2K).
-    length = gram.diagonal(dim1=-2, dim2=-1).clamp_min(TINY).sqrt()
-    similarity = gram / (length[:, :, None] * length[:, None, :]) / temperature
+    length = gram.diagonal().clamp_min(TINY).sqrt()
+    similarity = gram / (length[:, None] * length) / temperature
     itself = torch.eye(2 * K, dtype=torch.bool, device=P.device)
-    others = similarity.masked_fill(itself, -torch.inf).logsumexp(dim=-1)
-    positive = similarity.diagonal(offset=K, dim1=-2, dim2=-1)
-    return others.mean(dim=-1) - positive.mean(dim=-1)
+    others = similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1)
+    positive = similarity.diagonal(offset=K)
+    return others.mean() - positive.mean()
 
 
 def confidence_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
@@ -37,7 +37,7 @@ def confidence_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
 
     Source: SCP, arXiv:2502.04226, confidence; TAC, arXiv:2310.11989, eq. 11.
     """
-    return -(P * Q).sum(dim=-1).mean(dim=-1).clamp_min(TINY).log()
+    return -(P * Q).sum(dim=1).mean().clamp_min(TINY).log()
 
 
 def entropy_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
@@ -45,8 +45,8 @@ def entropy_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
 
     Source: SCP, arXiv:2502.04226, entropy; TAC, arXiv:2310.11989, eq. 12.
     """
-    p, q = P.mean(dim=1), Q.mean(dim=1)
-    return (p * p.clamp_min(TINY).log() + q * q.clamp_min(TINY).log()).sum(dim=-1)
+    p, q = P.mean(dim=0), Q.mean(dim=0)
+    return (p * p.clamp_min(TINY).log() + q * q.clamp_min(TINY).log()).sum()
 
 
 def agreement_loss(P: torch.Tensor, Q: torch.Tensor, beta: float, gamma: float) -> torch.Tensor:
@@ -58,9 +58,9 @@ def agreement_loss(P: torch.Tensor, Q: torch.Tensor, beta: float, gamma: float) 
     1/2 nothing separates clusters, and they collapse.
     Source: TEMI, arXiv:2303.17896, eq. 6 to 8, without its teacher; γ is ours.
     """
-    prior = ((P.mean(dim=1) + Q.mean(dim=1)) / 2).clamp_min(TINY)
-    weights = beta * (P * Q).clamp_min(TINY).log() - gamma * prior.log()[:, None]
-    return -weights.logsumexp(dim=-1).mean(dim=-1)
+    prior = ((P.mean(dim=0) + Q.mean(dim=0)) / 2).clamp_min(TINY)
+    weights = beta * (P * Q).clamp_min(TINY).log() - gamma * prior.log()
+    return -weights.logsumexp(dim=1).mean()
 
 
 def scp_loss(

@@ -60,7 +60,7 @@ def fit_paper(
         generator=generator,
         progress=progress,
     )
-    labels = hard_labels(head, inputs, len(rows))[0]
+    labels = hard_labels(head, inputs, len(rows))
     shares = edge_shares(labels, graph.near(k), k)
     information = graph_information(shares, constants.information_power)
     head = head.cpu().eval()

@@ -34,55 +34,86 @@ class Projection:
         return torch.nn.functional.normalize(projected, dim=1)
 
 
+def fit_projections(
+    features: Features,
+    n_components: int,
+    blocks: Sequence[int] | None = None,
+    constants: Constants = ROBUST,
+    *,
+    used: np.ndarray | None = None,
+    kinds: Sequence[str] = ("principal", "neighbours", "views"),
+) -> dict[str, Projection]:
+    """Directions of the features, found in up to three ways.
+
+    "principal": those that vary most.
+
+    "neighbours": a principal component that changes between neighbours says little of what an image
+    shows. With T the covariance of the principal features and W that of the differences within
+    pairs, halved, the directions solve T u = λ W u, scaled to uᵀWu = 1. ρ = 1 − 1/λ is then the
+    share of a direction's variance that a pair has in common, its intraclass correlation, and each
+    direction is weighted by it, as a Wiener filter would. Related: within-class covariance
+    normalisation (Hatch et al. 2006) with pairs for classes.
+
+    "views": the same, with the views of an image as pairs first, and, in the space they give,
+    neighbours in any views second. Only where there are views.
+
+    Arguments:
+        features: n rows, of which at most `projection_rows` are read.
+        n_components: at most this many; fewer where the data allow no more.
+        blocks: lengths of the parts of a row that come from different encoders.
+        constants: of the method.
+        used: bool (n_blocks,), the encoders that count; the others' directions are zero. None: all.
+        kinds: those wanted.
+
+    Raises:
+        ValueError: rows that are not finite, or too large for float32 sums.
+    """
+    if used is not None and blocks is not None and not used.all():
+        columns = np.flatnonzero(np.repeat(used, blocks))
+        kept = [width for width, one in zip(blocks, used, strict=True) if one]
+        part = features.columns(columns)
+        narrow = fit_projections(part, n_components, kept, constants, kinds=kinds)
+        return {kind: _widened(one, columns, features, constants) for kind, one in narrow.items()}
+    read = features.sample(constants.projection_rows)
+    principal = _principal(features, read, constants.principal, blocks)
+    found = {"principal": Projection(principal.mean, principal.components[:, :n_components])}
+
+    def centred(part: torch.Tensor) -> torch.Tensor:
+        return (part - principal.mean) @ principal.components
+
+    rows = _in_all_views(_transformed(features, read, centred, torch.float32))
+    for kind in ("neighbours", "views") if features.n_views > 1 else ("neighbours",):
+        if kind in kinds:
+            some = rows if kind == "views" else rows[:, :1]
+            viewed = features.has_views(read) if kind == "views" else np.zeros(len(read), bool)
+            weighted = _where_pairs_agree(some, viewed, n_components, constants)
+            directions = (principal.components @ weighted).contiguous()
+            found[kind] = Projection(principal.mean, directions)
+    return {kind: found[kind] for kind in kinds if kind in found}
+
+
 def fit_projection(
     features: Features,
     n_components: int,
     blocks: Sequence[int] | None = None,
     constants: Constants = ROBUST,
 ) -> Projection:
-    """Directions of the features, weighted by how far positive pairs agree in them.
+    """That of `fit_projections` that uses most: views if there are any, else neighbours."""
+    kind = "views" if features.n_views > 1 else "neighbours"
+    return fit_projections(features, n_components, blocks, constants, kinds=(kind,))[kind]
 
-    A principal component that changes between two views of one image, or between neighbours, says
-    little of what an image shows. With T the covariance of the (principal) features and W that of
-    the differences within pairs, halved, the directions solve T u = λ W u, scaled to uᵀWu = 1.
-    ρ = 1 − 1/λ is then the share of a direction's variance that a pair has in common, its
-    intraclass correlation, and each direction is weighted by it, as a Wiener filter would. The
-    pairs are views of an image first; in the space they give, neighbours (in any views) second.
-    Related: within-class covariance normalisation (Hatch et al. 2006) with pairs for classes.
 
-    Arguments:
-        features: n rows, of which at most `projection_rows` are read.
-        n_components: at most this many; fewer where the data allow no more.
-        blocks: lengths of the parts of a row that come from different encoders.
-
-    Raises:
-        ValueError: rows that are not finite, or too large for float32 sums.
-    """
+def _widened(
+    narrow: Projection, columns: np.ndarray, features: Features, constants: Constants
+) -> Projection:
+    """The same projection of rows with all features, int64 `columns` of which it was fitted on."""
     read = features.sample(constants.projection_rows)
-    principal = _principal(features, read, constants.principal, blocks)
-    rows = _in_all_views(
-        _transformed(
-            features,
-            read,
-            lambda picked: (picked - principal.mean) @ principal.components,
-            torch.float32,
-        )
-    )
-    mean = rows.mean(dim=(0, 1))
-    total = _covariance(part - mean for part in rows.split(PART))
-    points = torch.nn.functional.normalize(rows[:, 0], dim=1)
-    if features.n_views > 1:
-        # Of n_views differences from their mean, all but one are free.
-        free = features.n_views / (features.n_views - 1)
-        viewed = rows[torch.from_numpy(features.has_views(read))]
-        within = _covariance(part - part.mean(dim=1, keepdim=True) for part in viewed.split(PART))
-        shrinkage = constants.shrinkage_views
-        weighted = _agreeing(total, free * within, n_components, shrinkage, constants)
-        points = torch.nn.functional.normalize(rows[:, 0] @ weighted, dim=1)
-    within = _between_neighbours(rows, points, constants.projection_neighbors)
-    shrinkage = constants.shrinkage_neighbors
-    weighted = _agreeing(total, within, n_components, shrinkage, constants)
-    return Projection(principal.mean, (principal.components @ weighted).contiguous())
+    mean = torch.zeros(features.dim, dtype=torch.float64)
+    for start in range(0, len(read), CHUNK):
+        mean += features.rows(read[start : start + CHUNK]).sum(dim=0, dtype=torch.float64)
+    components = torch.zeros(features.dim, narrow.components.shape[1])
+    components[columns] = narrow.components
+    return Projection((mean / len(read)).float(), components)
 
 
 def project(
@@ -183,6 +214,29 @@ def _covariance(parts: Iterable[torch.Tensor]) -> torch.Tensor:
         scatter = scatter + (flat.T @ flat).double()
         count += len(flat)
     return scatter / count
+
+
+def _where_pairs_agree(
+    rows: torch.Tensor, viewed: np.ndarray, n_components: int, constants: Constants
+) -> torch.Tensor:
+    """Weighted directions of the rows float32 (n, views, d): float32 (d, n_components).
+
+    Arguments:
+        viewed: bool (n,), the rows whose views differ.
+    """
+    mean = rows.mean(dim=(0, 1))
+    total = _covariance(part - mean for part in rows.split(PART))
+    points = torch.nn.functional.normalize(rows[:, 0], dim=1)
+    if viewed.any():
+        # Of so many differences from their mean, all but one are free.
+        free = rows.shape[1] / (rows.shape[1] - 1)
+        seen = rows[torch.from_numpy(viewed)]
+        within = _covariance(part - part.mean(dim=1, keepdim=True) for part in seen.split(PART))
+        shrinkage = constants.shrinkage_views
+        weighted = _agreeing(total, free * within, n_components, shrinkage, constants)
+        points = torch.nn.functional.normalize(rows[:, 0] @ weighted, dim=1)
+    within = _between_neighbours(rows, points, constants.projection_neighbors)
+    return _agreeing(total, within, n_components, constants.shrinkage_neighbors, constants)
 
 
 def _between_neighbours(rows: torch.Tensor, points: torch.Tensor, n_neighbors: int) -> torch.Tensor:

@@ -1,23 +1,23 @@
-"""The method, top to bottom: linear heads that start from partitions of the neighbour graph."""
+"""The method, top to bottom: a linear head that starts from a partition of the neighbour graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 
 from headlight.clustering.calibration import calibrate, resampled_partitions
 from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
-from headlight.clustering.fusion import fit_joint_projection
-from headlight.clustering.graph import Graph, Spectrum, neighbour_graph
-from headlight.clustering.heads import LinearHeads, hard_labels
+from headlight.clustering.fusion import encoders_worth_using
+from headlight.clustering.graph import neighbour_graph
+from headlight.clustering.heads import LinearHead, hard_labels
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import centres_of
 from headlight.clustering.losses import agreement_loss, entropy_loss
 from headlight.clustering.number import count_clusters
-from headlight.clustering.projection import fit_projection, project
+from headlight.clustering.projection import project
+from headlight.clustering.spaces import best_space, feature_spaces
 from headlight.clustering.starts import partitions
 from headlight.clustering.training import Fitted, Pairs, train
 
@@ -27,7 +27,6 @@ def fit_robust(
     n_clusters: int | None,
     constants: Constants,
     *,
-    n_heads: int,
     n_components: int,
     n_neighbors: int,
     blocks: Sequence[int] | None,
@@ -41,7 +40,6 @@ def fit_robust(
         features: n rows.
         n_clusters: K; None: estimate it.
         constants: of the method.
-        n_heads: heads to train and choose from.
         n_components: directions at most.
         n_neighbors: neighbours that a row may be paired with, at most.
         blocks: lengths of the parts of a row that come from different encoders.
@@ -50,36 +48,37 @@ def fit_robust(
         progress: called with (steps done, steps in all).
 
     Raises:
-        ValueError: see `fit_projection`.
+        ValueError: see `fit_projections`.
     """
     features = features.limit_views(constants.viewed_rows)
-    rows = features.sample(constants.max_rows)
 
-    # 1. Directions in which views and neighbours agree, of encoders worth using.
+    # 1. Spaces of different directions, and who is whose neighbour in each.
     used = None
-    if blocks is None:
-        projection = fit_projection(features, n_components, constants=constants)
-    else:
-        projection, used = fit_joint_projection(
-            features, n_components, blocks, n_clusters, constants
-        )
-    points = project(features, projection, rows)
+    if blocks is not None:
+        used = encoders_worth_using(features, n_components, blocks, n_clusters, constants)
+    spaces = feature_spaces(features, n_components, blocks, used, constants)
 
-    # 2. Who is whose neighbour, and how many groups that shows.
-    graph = neighbour_graph(points, max(constants.graph_neighbors, n_neighbors))
-    spectrum = Spectrum(graph, constants)
-    count = count_clusters(spectrum, constants) if n_clusters is None else None
+    # 2. How many clusters, and in which space.
+    count = None
+    if n_clusters is None:
+        count = count_clusters(spaces[-1].spectrum, constants)
     k = count.n_clusters if count else int(n_clusters or 0)
+    space = best_space(spaces, k, seed, constants)
+
+    # 3. The head starts at the centres of the partition that explains the graph best.
+    start = partitions(space.spectrum, k, seed, constants, constants.effort)[0]
+    centres = centres_of(space.spectrum.graph.points.plain, start, k)
+    head = LinearHead.from_centres(centres, constants.sharpness).to(device)
+
+    # 4. Neighbours learn to agree, in any views if views made the space.
+    if space.name != "views":
+        features = Features(features.plain)
+    rows = features.sample(constants.max_rows)
+    points = project(features, space.projection, rows)
+    graph = neighbour_graph(points, max(constants.graph_neighbors, n_neighbors))
     near = graph.near(k)
 
-    # 3. Heads start at the centres of partitions that explain the graph best.
-    starts = partitions(spectrum, k, n_heads, seed, constants)
-    seen = spectrum.graph.points.plain
-    centres = torch.stack([centres_of(seen, labels, k) for labels in starts])
-    heads = LinearHeads.from_centres(centres, constants.sharpness).to(device)
-
-    # 4. Neighbours, in any views, learn to agree.
-    def inputs(index: torch.Tensor, view: torch.Tensor) -> torch.Tensor:
+    def inputs(index: torch.Tensor, view: torch.Tensor | int = 0) -> torch.Tensor:
         return points.rows(index, view).to(device)
 
     def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
@@ -90,7 +89,7 @@ def fit_robust(
         return value
 
     n_steps = train(
-        heads,
+        head,
         Pairs.of(points, near[:, :n_neighbors]),
         inputs,
         loss,
@@ -99,34 +98,31 @@ def fit_robust(
         generator=torch.Generator().manual_seed(seed),
         progress=progress,
     )
+    labels = hard_labels(head, inputs, len(rows))
+    head = head.cpu()
 
-    # 5. The head that explains the graph best, as sure as it is likely to be right.
-    head, labels, information = best_head(heads, graph, constants.information_power)
+    # 5. As sure as it is likely to be right.
     others = resampled_partitions(points.plain, k, constants)
     temperature = calibrate(
-        head, projection, features, labels=labels, others=others, rows=rows, constants=constants
+        head,
+        space.projection,
+        features,
+        labels=labels,
+        others=others,
+        rows=rows,
+        constants=constants,
     )
+    information = graph_information(edge_shares(labels, near, k), constants.information_power)
     return Fitted(
-        projection, rows, graph, k, count, head, temperature, information, others, n_steps, used
+        space.projection,
+        rows,
+        graph,
+        k,
+        count,
+        head,
+        temperature,
+        information,
+        others,
+        n_steps,
+        used,
     )
-
-
-def best_head(
-    heads: LinearHeads, graph: Graph, power: float
-) -> tuple[LinearHeads, np.ndarray, float]:
-    """The head whose labels have the highest `graph_information`.
-
-    Arguments:
-        heads: in evaluation mode.
-        graph: of the rows they learned from.
-        power: of H.
-
-    Returns:
-        The head on the CPU, its labels of the graph's rows, int64 (n,), and their information.
-    """
-    device, k, points = heads.weight.device, heads.n_clusters, graph.points
-    found = hard_labels(heads, lambda index: points.rows(index).to(device), len(points))
-    near = graph.near(k)
-    scores = [graph_information(edge_shares(labels, near, k), power) for labels in found]
-    best = int(np.array(scores, np.float32).argmax())  # of equal ones the first
-    return heads.pick(best).cpu().eval(), found[best], scores[best]

@@ -31,7 +31,7 @@ from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 
 # Integer parameters and their least values; those of OPTIONAL may be None.
-INTEGERS = {"n_heads": 1, "n_components": 1, "n_neighbors": 1, "n_epochs": 1, "batch_size": 2}
+INTEGERS = {"n_components": 1, "n_neighbors": 1, "n_epochs": 1, "batch_size": 2}
 OPTIONAL = ("entropy_weight", "n_epochs", "batch_size", "learning_rate")
 
 
@@ -41,14 +41,14 @@ class SCP(ClusterMixin, BaseEstimator):
     Arguments:
         n_clusters: number of clusters K, or "auto", to estimate it from the neighbour graph. 1 is
             allowed, as everywhere in scikit-learn.
-        recipe: "robust", ours: linear heads on the directions in which pairs agree; heads start
-            from groups of the neighbour graph, merged so that they explain it best; pairs are
-            neighbours and views; the loss is TEMI's weighted agreement; the head that explains the
-            graph best is selected. "paper": one MLP head on the features as they are, with views as
-            pairs; it needs at least two views. Constants that the paper does not give are those of
-            TAC (ICML 2024), its closest relative: Adam 1e-3, batches of 512, 20 epochs, temperature
-            0.5, alpha 5.
-        n_heads: heads to train and choose from ("paper" trains one).
+        recipe: "robust", ours: a linear head on directions of the features; it starts from groups
+            of the neighbour graph, merged so that they explain it best. Of up to three spaces
+            (directions that vary most; in which neighbours agree; in which views agree) the one
+            whose groups explain the others' graphs best is chosen. Pairs are neighbours, and views
+            if views made the space; the loss is TEMI's weighted agreement. "paper": one MLP head on
+            the features as they are, with views as pairs; it needs at least two views. Constants
+            that the paper does not give are those of TAC (ICML 2024), its closest relative: Adam
+            1e-3, batches of 512, 20 epochs, temperature 0.5, alpha 5.
         n_components: maximal number of directions to project onto. "paper" uses them for outlier
             scores only.
         blocks: lengths of the parts of a row that come from different encoders; their sum is dim.
@@ -82,8 +82,7 @@ class SCP(ClusterMixin, BaseEstimator):
         outlier_scores_: float32 (n,), mean cosine distance to the nearest neighbours in the
             projected space.
         n_features_in_: int, dim. n_iter_: int, training steps done.
-        projection_: `Projection`. head_: the head, of several the one with the highest
-            graph_information_.
+        projection_: `Projection`. head_: the head.
         blocks_used_: bool (n_blocks,); only if blocks are given.
 
     Class attributes:
@@ -117,7 +116,6 @@ class SCP(ClusterMixin, BaseEstimator):
         n_clusters: int | str = "auto",
         *,
         recipe: str = "robust",
-        n_heads: int = 3,
         n_components: int = 256,
         blocks: Sequence[int] | None = None,
         n_neighbors: int = 10,
@@ -131,7 +129,6 @@ class SCP(ClusterMixin, BaseEstimator):
     ) -> None:
         self.n_clusters = n_clusters
         self.recipe = recipe
-        self.n_heads = n_heads
         self.n_components = n_components
         self.blocks = blocks
         self.n_neighbors = n_neighbors
@@ -189,7 +186,7 @@ class SCP(ClusterMixin, BaseEstimator):
             fitted = fit_paper(features, k, paper, **settings)
         else:
             robust = replace(self.constants, **given)
-            fitted = fit_robust(features, k, robust, n_heads=self.n_heads, **settings)
+            fitted = fit_robust(features, k, robust, **settings)
         self._keep(features, fitted)
         return self
 

@@ -1,4 +1,4 @@
-"""Where heads start: partitions of a sample of rows, found without training."""
+"""Where the head starts: a partition of a sample of rows, found without training."""
 
 from __future__ import annotations
 
@@ -17,43 +17,42 @@ def partition(
     spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
 ) -> np.ndarray:
     """The best of `partitions`: int64 (n,)."""
-    return partitions(spectrum, n_clusters, 1, seed, constants)[0]
+    return partitions(spectrum, n_clusters, seed, constants)[0]
 
 
 def partitions(
     spectrum: Spectrum,
     n_clusters: int,
-    n_starts: int,
     seed: int,
     constants: Constants = ROBUST,
+    effort: int = 1,
 ) -> list[np.ndarray]:
-    """Different partitions of the rows, best first.
+    """Partitions of the rows, the one that explains their graph best first.
 
-    Each partition begins with many more groups than clusters, of k-means in the graph's leading
-    eigenvectors, which are then merged to what explains the graph best (`merge_groups`). Of
-    several, those stay that explain it best.
+    Each begins with many more groups than clusters, of k-means in the graph's leading eigenvectors,
+    which are then merged to what explains the graph best (`merge_groups`).
 
     Arguments:
         spectrum: of the graph of the rows.
         n_clusters: K.
-        n_starts: how many partitions.
         seed: of k-means.
+        effort: how many times more of them.
 
     Returns:
-        For each its labels, int64 (n,), 0 to n_clusters − 1.
+        int64 (n,) each, 0 to n_clusters − 1. With more effort the same, and others.
     """
     near = spectrum.graph.near(n_clusters)
     vectors = spectrum.leading(min(n_clusters, constants.max_vectors))[1]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     points = np.ascontiguousarray(unit, dtype=np.float32)
-    tried = max(n_starts, min(constants.max_tried, constants.max_work // n_clusters))
-    found: list[tuple[float, int, np.ndarray]] = []
-    for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist():
-        labels = _merged_groups(points, near, n_clusters, one, constants)
-        shares = edge_shares(labels, near, n_clusters)
-        information = graph_information(shares, constants.information_power)
-        found.append((-information, len(found), labels))
-    return [labels for *_, labels in sorted(found)[:n_starts]]
+    tried = effort * max(1, min(constants.max_tried, constants.max_work // n_clusters))
+    found = [
+        _merged_groups(points, near, n_clusters, one, constants)
+        for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
+    ]
+    power = constants.information_power
+    explained = [graph_information(edge_shares(one, near, n_clusters), power) for one in found]
+    return [found[i] for i in np.argsort(-np.array(explained), kind="stable")]
 
 
 def _merged_groups(

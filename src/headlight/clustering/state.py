@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from headlight.clustering.heads import LinearHeads, MLPHead
+from headlight.clustering.heads import LinearHead, MLPHead
 from headlight.clustering.projection import Projection
 
 # An SCP is Any here: its module imports this one.
@@ -57,7 +57,7 @@ def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) 
         scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters_)
     else:
         width = scp.projection_.components.shape[1]
-        scp.head_ = LinearHeads(1, width, scp.n_clusters_)
+        scp.head_ = LinearHead(width, scp.n_clusters_)
     scp.head_.load_state_dict(
         {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
     )

@@ -13,7 +13,7 @@ import torch
 from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
 from headlight.clustering.graph import Graph
-from headlight.clustering.heads import Heads, assign
+from headlight.clustering.heads import Head, assign
 from headlight.clustering.number import ClusterCount
 from headlight.clustering.projection import Projection
 
@@ -43,7 +43,7 @@ class Fitted:
     graph: Graph
     n_clusters: int
     count: ClusterCount | None
-    head: Heads
+    head: Head
     temperature: float
     information: float
     others: np.ndarray
@@ -116,7 +116,7 @@ class Pairs:
 
 
 def train(
-    heads: Heads,
+    head: Head,
     pairs: Pairs,
     inputs: Inputs,
     loss: Loss,
@@ -126,13 +126,13 @@ def train(
     generator: torch.Generator,
     progress: Callable[[int, int], object] | None = None,
 ) -> int:
-    """Adam on the sum of the heads' losses; heads share no weights, so each learns alone.
+    """Adam on a loss of the two sides of pairs.
 
     Arguments:
-        heads: rows (batch, dim) to logits (heads, batch, clusters); trained in place.
+        head: rows (batch, dim) to logits (batch, clusters); trained in place.
         pairs: of rows.
         inputs: numbers of rows and their views, int64 (batch,), to float32 (batch, dim).
-        loss: (P, Q, share of the training done, 0 to 1) to one number per head.
+        loss: (P, Q, share of the training done, 0 to 1) to one number.
         constants: how long, how fast, and how many pairs a step.
         decay: whether the learning rate falls to zero along half a cosine.
         generator: of the pairs.
@@ -147,17 +147,17 @@ def train(
     n_epochs = max(constants.n_epochs, math.ceil(constants.min_steps / steps_an_epoch))
     n_steps, learning_rate = n_epochs * steps_an_epoch, constants.learning_rate
     batches = chain.from_iterable(pairs.epoch(batch_size, generator) for _ in range(n_epochs))
-    heads.train()
-    optimizer = torch.optim.Adam(heads.parameters(), lr=learning_rate, fused=True)
+    head.train()
+    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, fused=True)
     for step, (a, u, b, v) in enumerate(batches):
         if decay:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
         optimizer.zero_grad(set_to_none=True)
-        P, Q = assign(heads, inputs(a, u)), assign(heads, inputs(b, v))
-        loss(P, Q, step / n_steps).sum().backward()
+        P, Q = assign(head, inputs(a, u)), assign(head, inputs(b, v))
+        loss(P, Q, step / n_steps).backward()
         optimizer.step()
         if progress is not None:
             progress(step + 1, n_steps)
-    heads.eval()
+    head.eval()
     return n_steps

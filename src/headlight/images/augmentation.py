@@ -8,14 +8,16 @@ import math
 import numpy as np
 from PIL import Image, ImageFilter, ImageStat
 
-# Values of MoCo v2 (arXiv:2003.04297, appendix), customary since; without its random greyscale,
-# which the SCP paper does not name.
-CROP_AREA = (0.2, 1.0)
+# Half as strong as MoCo v2's (arXiv:2003.04297, appendix: area from 0.2, colours ± 0.4, hue 0.1,
+# blur one in two), which move an image to another class where colour or the whole shape tells the
+# classes apart (docs/research-notes.md). Without its random greyscale, which the SCP paper does
+# not name.
+CROP_AREA = (0.5, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
-BRIGHTNESS = CONTRAST = SATURATION = 0.4
-HUE = 0.1  # of a full turn
+BRIGHTNESS = CONTRAST = SATURATION = 0.2
+HUE = 0.03  # of a full turn
 JITTER_PROBABILITY = 0.8
-BLUR_PROBABILITY = 0.5
+BLUR_PROBABILITY = 0.2
 BLUR_RADIUS = (0.1, 2.0)  # pixels of the finished view, at 224
 
 _LUMA = np.array([0.299, 0.587, 0.114])
