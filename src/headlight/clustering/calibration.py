@@ -1,4 +1,4 @@
-"""Calibration without labels: a temperature matches confidence to the agreement of clusterings."""
+"""Calibration without labels: a temperature matches confidence to what the graph suggests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from scipy.optimize import brentq, linear_sum_assignment
+from scipy.optimize import brentq
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, sample
@@ -23,55 +23,34 @@ def calibrate(
     features: Features,
     *,
     labels: np.ndarray,
-    others: np.ndarray,
+    neighbours: torch.Tensor,
     rows: np.ndarray,
     constants: Constants = ROBUST,
 ) -> float:
-    """Divide the logits by the temperature at which mean confidence is the `agreement`, in place.
+    """Divide the logits by the temperature at which mean confidence is what the graph suggests.
+
+    That is s³, s the share of edges inside clusters. Where neighbours are torn apart, rows are in
+    the wrong cluster; the power is fitted to data sets (docs/research-notes.md), each left out in
+    turn.
 
     Arguments:
-        head, projection: fitted.
+        head, projection: fitted; the head is changed in place.
         features: all rows.
-        labels: int64 (n,), the head's; others: int64 (m, n), of `resampled_partitions`.
+        labels: int64 (n,), the head's.
+        neighbours: int64 (n, k), of the same rows.
         rows: int64 (n,), the rows these are of; the temperature is fitted on some of them.
-        constants: how many rows.
+        constants: the power, and how many rows.
 
     Returns:
-        The temperature, 1 at least: confidence is taken away and never added, because other methods
-        err where this one is right.
+        The temperature, 1 at least: confidence is taken away and never added.
     """
     judged = rows[sample(len(rows), constants.temperature_rows)]
     blocks = head_logits(head, projection, Features(features.rows(judged)))
     logits = torch.cat([logits for _, logits in blocks])
-    target = agreement(labels, others, head.n_clusters)
-    temperature = max(1.0, fit_temperature(logits, target))
+    inside = float((labels[neighbours.numpy()] == labels[:, None]).mean())
+    temperature = max(1.0, fit_temperature(logits, inside**constants.confidence_power))
     head.scale_logits(temperature)
     return temperature
-
-
-def agreement(labels: np.ndarray, others: np.ndarray, n_clusters: int) -> float:
-    """Share of rows that another clustering assigns to the same cluster, averaged over several.
-
-    Clusters are matched by the Hungarian method. The result is the target of the mean confidence:
-    two independently trained models disagree about as often as one of them errs ("Assessing
-    Generalization of SGD via Disagreement", ICLR 2022, arXiv:2106.13799).
-
-    Arguments:
-        labels: int64 (n,), 0 to K − 1.
-        others: int64 (m, n), 0 to K − 1, other clusterings of the same rows.
-        n_clusters: K.
-
-    Raises:
-        ValueError: no rows, no other clustering, or different numbers of rows.
-    """
-    if len(labels) == 0 or len(others) == 0 or others.shape[1] != len(labels):
-        raise ValueError(f"labels has {len(labels)} rows, others has shape {others.shape}.")
-    shares = []
-    for other in others:
-        table = np.bincount(labels * n_clusters + other, minlength=n_clusters**2)
-        table = table.reshape(n_clusters, n_clusters)
-        shares.append(table[linear_sum_assignment(table, maximize=True)].sum() / len(labels))
-    return float(np.mean(shares))
 
 
 def fit_temperature(logits: torch.Tensor, target: float) -> float:

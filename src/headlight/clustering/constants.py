@@ -69,6 +69,7 @@ class Constants:
         learning_rate: of Adam; it falls to zero along half a cosine.
 
     Calibration:
+        confidence_power: of the share of edges inside clusters, as the mean confidence to reach.
         resamples, resample_rows, resample_cluster_rows: k-means clusterings of random halves of the
             rows, of at most so many rows or so many per cluster.
         temperature_rows: rows that the temperature is fitted on.
@@ -120,6 +121,7 @@ class Constants:
     batch_size: int = 1024
     learning_rate: float = 0.2
 
+    confidence_power: float = 3.0
     resamples: int = 4
     resample_rows: int = 4_000
     resample_cluster_rows: int = 40

@@ -66,7 +66,13 @@ def fit_paper(
     head = head.cpu().eval()
     others = resampled_partitions(points.plain, k, constants)
     temperature = calibrate(
-        head, projection, features, labels=labels, others=others, rows=rows, constants=constants
+        head,
+        projection,
+        features,
+        labels=labels,
+        neighbours=graph.near(k),
+        rows=rows,
+        constants=constants,
     )
     used = None if blocks is None else np.ones(len(blocks), dtype=bool)
     return Fitted(

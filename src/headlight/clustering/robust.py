@@ -108,7 +108,7 @@ def fit_robust(
         space.projection,
         features,
         labels=labels,
-        others=others,
+        neighbours=near,
         rows=rows,
         constants=constants,
     )
