@@ -127,7 +127,7 @@ def section(name: str, names: list[str], fits: list[Fit]) -> tuple[str, dict[str
 
 def load(name: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The plain image and the views, (n, views, dim), of at most `rows` images that have views."""
-    features, y = load_features(prepare(name).fit, "strong", "natural")
+    features, y = load_features(prepare(name).fit, "gentle", "natural")
     viewed = features.viewed[:rows]
     X = np.concatenate([features.plain[viewed, None], features.views[: len(viewed)]], axis=1)
     return X, y[viewed]

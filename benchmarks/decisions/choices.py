@@ -13,12 +13,12 @@ class Option:
     Arguments:
         parameters: of `SCP`.
         constants: fields of `SCP.constants`.
-        views: ``none``, ``strong`` (headlight's own) or ``gentle`` (`benchmarks.methods.data`).
+        views: ``none``, ``gentle`` (headlight's own) or ``strong`` (`benchmarks.methods.data`).
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
-    views: str = "strong"
+    views: str = "gentle"
 
 
 SHIPPED = Option()
@@ -44,11 +44,10 @@ class Decision:
 
 
 DECISIONS = (
-    Decision("heads", "3", {"1": Option({"n_heads": 1})}),
     Decision("neighbours", "10", {"15": Option({"n_neighbors": 15})}),
     Decision(
         "augmented views",
-        "strong",
-        {"none": Option(views="none"), "gentle": Option(views="gentle")},
+        "gentle",
+        {"none": Option(views="none"), "strong": Option(views="strong")},
     ),
 )

@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods", nargs="+", choices=["all", *names()], default=DEFAULT, metavar="NAME"
     )
-    kinds = ["none", "strong"]
+    kinds = ["none", "gentle"]
     parser.add_argument("--views", nargs="+", choices=data.VIEWS, default=kinds)
     parser.add_argument("--balance", nargs="+", choices=data.BALANCES, default=data.BALANCES)
     parser.add_argument("--out", type=Path, default=RESULTS)

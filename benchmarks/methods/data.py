@@ -31,7 +31,7 @@ EXTRA = ("cifar10-50k",)
 SETS = tuple(name for name in KNOWN if name not in EXTRA)
 
 BALANCES = ("natural", "long-tailed")
-VIEWS = ("none", "strong", "gentle")
+VIEWS = ("none", "gentle", "strong")
 TAIL = 100
 
 
@@ -129,11 +129,11 @@ def load(path: Path, views: str, balance: str) -> tuple[Features, np.ndarray]:
         if views != "none" and "views" not in file:
             raise HeadlightError(f"{path.name} has no views")
         viewed = file["viewed"] if views != "none" else np.empty(0, dtype=np.int64)
-        augmented = file["views"] if views == "strong" else np.empty((0, 1, plain.shape[1]))
-    if views == "gentle":
-        beside = path.with_suffix(".gentle.npy")
+        augmented = file["views"] if views == "gentle" else np.empty((0, 1, plain.shape[1]))
+    if views == "strong":
+        beside = path.with_suffix(".strong.npy")
         if not beside.exists():
-            raise HeadlightError(f"{path.name} has no gentle views ({beside.name})")
+            raise HeadlightError(f"{path.name} has no strong views ({beside.name})")
         augmented = np.load(beside)
     features = Features(plain, augmented.astype(plain.dtype, copy=False), viewed)
     if balance == "long-tailed":

@@ -50,7 +50,7 @@ COUNTS = """## The number of clusters, not given
 Estimate and range of `-k auto`; *near*: within 30 % of the true number.
 """
 SPLITS = {"fit": "the images it was fitted on", "test": "images kept aside, plain view"}
-FEATURES = {"none": "plain", "strong": "views", "gentle": "gentle views"}
+FEATURES = {"none": "plain", "gentle": "views", "strong": "strong views"}
 
 
 def table(rows: list[Row]) -> str:
@@ -78,7 +78,7 @@ def _summary(rows: list[Row]) -> str:
     figures = ("ACC", "NMI", "wins", "worst", "spread", "time", "memory")
     lines = []
     for balance in BALANCES:
-        for views in ("none", "strong"):
+        for views in ("none", "gentle"):
             for one in standings(rows, balance, views):
                 lines.append([f"{balance}, {FEATURES[views]}", _name(one, views), *_figures(one)])
     return SUMMARY + "\n" + markdown(("sets, features", "method", *figures), lines)
@@ -111,7 +111,7 @@ def _duels(rows: list[Row]) -> str:
             f"{one.ours - one.theirs:+.3f}",
         ]
         for balance in BALANCES
-        for views in ("none", "strong")
+        for views in ("none", "gentle")
         for one in duels(rows, balance, views)
     ]
     header = ("sets, features", "data", OURS, "best peer", "difference")

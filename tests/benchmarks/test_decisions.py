@@ -70,14 +70,18 @@ class WithConstants(SCP):
 
 def test_an_option_overrides_constants_and_parameters_and_nothing_else(monkeypatch):
     monkeypatch.setattr(command, "SCP", WithConstants)
-    built = command.build(Option({"n_heads": 1}, {"hops": 5}), 4, 7)
-    assert (built.n_heads, built.n_clusters, built.random_state) == (1, 4, 7)
+    built = command.build(Option({"n_components": 64}, {"hops": 5}), 4, 7)
+    assert (built.n_components, built.n_clusters, built.random_state) == (64, 4, 7)
     assert built.constants == Constants(hops=5)
     assert WithConstants.constants == Constants()
     shipped = command.settings(Option())
     assert command.settings(Option(constants={"hops": 2})) == shipped
-    assert command.settings(Option({"n_heads": 3})) == shipped
-    for other in (Option(constants={"hops": 5}), Option({"n_heads": 1}), Option(views="none")):
+    assert command.settings(Option({"n_components": 256})) == shipped
+    for other in (
+        Option(constants={"hops": 5}),
+        Option({"n_components": 64}),
+        Option(views="none"),
+    ):
         assert command.settings(other) != shipped
     with pytest.raises(TypeError, match="skips"):
         command.build(Option(constants={"skips": 1}), 4, 0)
@@ -105,28 +109,28 @@ def decide(tmp_path, blobs_file):
     return run
 
 
-HEADS = Decision("heads", "3", {"1": Option({"n_heads": 1})})
-VIEWS = Decision("views", "strong", {v: Option(views=v) for v in ("none", "gentle")})
+COMPONENTS = Decision("components", "256", {"64": Option({"n_components": 64})})
+VIEWS = Decision("views", "gentle", {v: Option(views=v) for v in ("none", "strong")})
 
 
 def test_rows_already_measured_are_measured_once(decide, tmp_path):
-    rows = decide([HEADS])
+    rows = decide([COMPONENTS])
     assert len(rows) == 2 * 2 * 2  # sets, balances, options
     assert all(row["error"] is None for row in rows)
     assert all(row["acc"] > 0.95 for row in rows if row["balance"] == "natural")
-    more = decide([HEADS, VIEWS])
-    assert len(more) == 2 * 2 * 3  # what is shipped is shared, gentle views are not there
+    more = decide([COMPONENTS, VIEWS])
+    assert len(more) == 2 * 2 * 3  # what is shipped is shared, strong views are not there
     assert [row for row in more if row in rows] == rows
     text = (tmp_path / "out/decisions.md").read_text()
-    assert "## heads" in text
-    assert "| views | strong |" in text
-    assert "gentle was not measured on a, b: not an option." in text
-    again = decide([HEADS], "--fresh")
+    assert "## components" in text
+    assert "| views | gentle |" in text
+    assert "strong was not measured on a, b: not an option." in text
+    again = decide([COMPONENTS], "--fresh")
     assert [row["seconds"] for row in again if row in more] != [row["seconds"] for row in more]
 
 
 def test_an_option_that_fails_is_a_row_and_no_option(decide, tmp_path):
-    impossible = Decision("heads", "3", {"0": Option({"n_heads": 0})})
+    impossible = Decision("components", "256", {"0": Option({"n_components": 0})})
     rows = decide([impossible])
     assert sum(row["error"] is not None for row in rows) == 4
     text = (tmp_path / "out/decisions.md").read_text()
@@ -134,7 +138,7 @@ def test_an_option_that_fails_is_a_row_and_no_option(decide, tmp_path):
 
 
 def test_the_report_says_what_was_picked_without_each_set():
-    shipped, other = (command.settings(one) for one in HEADS.options().values())
+    shipped, other = (command.settings(one) for one in COMPONENTS.options().values())
     scores = {shipped: {"a": 0.5, "b": 0.6, "c": 0.7}, other: {"a": 0.9, "b": 0.5, "c": 0.6}}
     rows = [
         {"data": data, "balance": balance, "seed": 0, "settings": text, "acc": acc + shift}
@@ -143,13 +147,13 @@ def test_the_report_says_what_was_picked_without_each_set():
         for data, acc in levels.items()
         for balance, shift in (("natural", 0.1), ("long-tailed", -0.1))
     ]
-    text = command.report([HEADS], rows, set("abc"), 1)
-    assert "| heads | 3 | 0.6000 | 0.5333 | 1 0.6667 | -0.1333 | **no** |" in text
-    assert "| a | 0.500 | 0.900 | 3 | 0.500 |" in text
-    assert "| b | 0.600 | 0.500 | 1 | 0.500 |" in text
+    text = command.report([COMPONENTS], rows, set("abc"), 1)
+    assert "| components | 256 | 0.6000 | 0.5333 | 64 0.6667 | -0.1333 | **no** |" in text
+    assert "| a | 0.500 | 0.900 | 256 | 0.500 |" in text
+    assert "| b | 0.600 | 0.500 | 64 | 0.500 |" in text
     assert "different states" not in text
     mixed = [rows[0] | {"code": "y"}, *rows[1:]]
-    assert "2 different states" in command.report([HEADS], mixed, set("abc"), 1)
+    assert "2 different states" in command.report([COMPONENTS], mixed, set("abc"), 1)
 
 
 def test_means_are_of_both_balances_in_full():

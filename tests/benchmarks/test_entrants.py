@@ -53,10 +53,10 @@ def entrant(name):
 @pytest.mark.parametrize("name", names())
 def test_method_finds_blobs_the_same_way_each_time(name, quick, make_blobs):
     method = entrant(name)
-    for views in ("none", "strong"):
+    for views in ("none", "gentle"):
         if not takes(name, views):
             continue
-        features, classes = make_blobs(views={"none": 0, "strong": 1}[views], every=1)
+        features, classes = make_blobs(views={"none": 0, "gentle": 1}[views], every=1)
         fitted = method.fit(features, 4, 0)
         assert fitted.labels.shape == (240,)
         assert fitted.labels.dtype.kind == "i"

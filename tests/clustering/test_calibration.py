@@ -7,41 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
+from headlight.clustering import Features
 from headlight.clustering.calibration import (
     COLDEST,
     HOTTEST,
-    agreement,
+    calibrate,
     fit_temperature,
     resampled_partitions,
 )
+from headlight.clustering.heads import LinearHead, head_probabilities
+from headlight.clustering.projection import Projection
 
 
 def confidence(logits: torch.Tensor, temperature: float) -> float:
     return float((logits / temperature).softmax(dim=1).max(dim=1).values.mean())
-
-
-def test_agreement_is_counted_after_matching_and_averaged_over_the_others():
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    others = np.array([[2, 2, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]])
-    assert agreement(labels, others, 3) == pytest.approx((1 + 4 / 6) / 2)
-    assert agreement(labels, labels[None], 3) == 1
-
-
-@pytest.mark.parametrize("shape", [(2, 4), (0, 5), (2, 0)])
-def test_other_rows_or_nothing_to_compare_with_is_refused(shape):
-    with pytest.raises(ValueError, match="others has shape"):
-        agreement(np.zeros(5, dtype=np.int64), np.zeros(shape, dtype=np.int64), 2)
-
-
-@given(st.integers(2, 5), st.integers(1, 30), st.integers(1, 4), st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
-def test_agreement_does_not_depend_on_how_clusters_are_numbered(K, n, m, seed):
-    rng = np.random.default_rng(seed)
-    labels, others = rng.integers(K, size=n), rng.integers(K, size=(m, n))
-    renumbered = np.stack([rng.permutation(K)[one] for one in others])
-    found = agreement(labels, others, K)
-    assert agreement(rng.permutation(K)[labels], renumbered, K) == pytest.approx(found)
-    assert 1 / K <= found <= 1
 
 
 @given(st.integers(2, 6), st.floats(0.1, 20), st.floats(0.02, 0.98), st.integers(0, 10**6))
@@ -75,18 +54,28 @@ def test_huge_logits_do_not_overflow():
     assert np.isfinite(fit_temperature(logits, 0.7))
 
 
-def test_less_agreement_makes_less_confidence():
+@pytest.mark.parametrize("wrong", [0.0, 0.1, 0.3])
+def test_the_more_neighbours_are_torn_apart_the_less_confidence(wrong):
+    """Mean confidence is the third power of the share of edges inside clusters."""
     rng = np.random.default_rng(0)
-    logits = torch.from_numpy(5 * rng.normal(size=(2000, 5))).float()
-    head = logits.argmax(dim=1).numpy()
-    confidences = []
-    for wrong in (0.1, 0.3, 0.5):
-        others = np.where(rng.random((3, 2000)) < wrong, rng.integers(5, size=(3, 2000)), head)
-        target = agreement(head, others, 5)
-        confidences.append(confidence(logits, fit_temperature(logits, target)))
-    assert confidences == sorted(confidences, reverse=True)
-    # A row drawn anew keeps its cluster one time in five: agreement 1 − 0.8 · wrong.
-    assert confidences == pytest.approx([0.92, 0.76, 0.6], abs=0.03)
+    rows = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(2000, 5))), dim=1)
+    head = LinearHead.from_centres(torch.eye(5), sharpness=60.0)
+    labels = head(rows.float()).argmax(dim=1).numpy()
+    own = np.stack([rng.permutation(np.flatnonzero(labels == k))[:10] for k in labels])
+    other = np.stack([rng.permutation(np.flatnonzero(labels != k))[:10] for k in labels])
+    near = np.where(rng.random(own.shape) < wrong, other, own)
+    projection = Projection(torch.zeros(5), torch.eye(5))
+    features = Features(rows.float())
+    calibrate(
+        head,
+        projection,
+        features,
+        labels=labels,
+        neighbours=torch.from_numpy(near),
+        rows=np.arange(2000),
+    )
+    sure = head_probabilities(head, projection, features).max(axis=1).mean()
+    assert sure == pytest.approx((1 - wrong) ** 3, abs=0.03)
 
 
 @pytest.mark.parametrize("target", [-0.1, 1.1, float("nan")])

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from headlight.clustering import SCP
-from headlight.clustering.fusion import Clustering, judge_by_peers, shares_explained
+from headlight.clustering.fusion import judge_by_peers, shares_explained
 
 GROUPS, A_GROUP = 8, 60
 WIDTH = 32
@@ -83,23 +83,33 @@ def test_the_papers_recipe_reads_all_features() -> None:
 POINTS = np.arange(8)
 
 
-def by_bit(bit: int, graph: int | None = None) -> Clustering:
-    """Numbers split by one bit; each is a neighbour of all that share the graph's bit with it."""
-    of = (POINTS >> (bit if graph is None else graph)) & 1
-    near = np.array([POINTS[of == one] for one in of])
-    return Clustering((POINTS >> bit) & 1, torch.from_numpy(near))
+def split(bit: int) -> np.ndarray:
+    return (POINTS >> bit) & 1
 
 
-def test_a_clustering_explains_graphs_like_its_own_and_no_others() -> None:
-    one, another = by_bit(0), by_bit(1)
-    shares = shares_explained([one, one, another], 2)
+def graph(bit: int) -> torch.Tensor:
+    """Each number is a neighbour of all that share the bit with it."""
+    return torch.from_numpy(np.array([POINTS[split(bit) == one] for one in split(bit)]))
+
+
+def test_a_partition_explains_graphs_like_its_own_and_no_others() -> None:
+    bits = (0, 0, 1)
+    shares = shares_explained([[split(b)] for b in bits], [graph(b) for b in bits], 2)
     assert np.allclose(shares, [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+
+
+def test_of_several_partitions_of_a_space_the_mean_counts() -> None:
+    shares = shares_explained([[split(0), split(1)], [split(1)]], [graph(0), graph(1)], 2)
+    assert np.allclose(shares, [[1, 0.5], [0, 1]])
 
 
 def test_peers_judge_by_the_graphs_of_the_others() -> None:
     """The odd one out gets nothing, though it explains its own graph: that is left out."""
-    assert np.allclose(judge_by_peers([by_bit(0), by_bit(0), by_bit(1)], 2), [0.5, 0.5, 0])
+    bits = (0, 0, 1)
+    judged = judge_by_peers([split(b) for b in bits], [graph(b) for b in bits], 2)
+    assert np.allclose(judged, [0.5, 0.5, 0])
 
 
-def test_a_graph_that_its_own_clustering_does_not_explain_tells_nothing() -> None:
-    assert np.allclose(shares_explained([by_bit(0, graph=1), by_bit(1)], 2), [[1, 0], [1, 1]])
+def test_a_graph_that_its_own_partition_does_not_explain_tells_nothing() -> None:
+    shares = shares_explained([[split(0)], [split(1)]], [graph(1), graph(1)], 2)
+    assert np.allclose(shares, [[1, 0], [1, 1]])

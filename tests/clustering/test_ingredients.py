@@ -12,11 +12,10 @@ from sklearn.datasets import load_digits
 from headlight.clustering import SCP, Features
 from headlight.clustering.constants import ROBUST
 from headlight.clustering.features import as_features
-from headlight.clustering.graph import affinity, neighbour_graph
-from headlight.clustering.heads import LinearHeads
-from headlight.clustering.information import edge_shares, graph_information, merge_groups
+from headlight.clustering.graph import Spectrum, affinity, neighbour_graph
+from headlight.clustering.information import graph_information, merge_groups
 from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.robust import best_head
+from headlight.clustering.spaces import Space, best_space
 from headlight.evaluation import score
 from headlight.runs import Run
 from tests.conftest import all_views
@@ -65,32 +64,27 @@ def purity(points: torch.Tensor, truth: np.ndarray) -> float:
     return float((truth[similarity.topk(10).indices.numpy()] == truth[:, None]).mean())
 
 
-def test_the_head_whose_labels_explain_the_graph_best_is_the_one_that_labels():
-    rng = np.random.default_rng(0)
-    rows, centres = (
-        torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=size)).float(), dim=-1)
-        for size in ((500, 12), (5, 6, 12))
-    )
-    graph = neighbour_graph(Features(rows))
-    heads = LinearHeads.from_centres(centres)
-    head, labels, information = best_head(heads, graph, 0.6)
-    points = graph.points.plain
-    found = [heads.pick(i)(points)[0].argmax(dim=1).numpy() for i in range(5)]
-    shares = [edge_shares(one, graph.near(6), 6) for one in found]
-    expected = [graph_information(one) for one in shares]
-    assert information == max(expected) > sorted(expected)[-2]
-    best = int(np.argmax(expected))
-    np.testing.assert_array_equal(labels, found[best])
-    assert torch.equal(head.weight, heads.pick(best).weight)
+def test_the_space_that_the_others_understand_is_chosen(make_blobs):
+    """Two spaces keep six groups apart, the third merges them by pairs: it tells less of theirs."""
+    X, truth = make_blobs([80] * 6, dim=20)
+    rows = torch.nn.functional.normalize(torch.from_numpy(X[:, 0]).float(), dim=1)
+    rng = torch.Generator().manual_seed(0)
+    good = [rows + 0.02 * torch.randn(rows.shape, generator=rng) for _ in range(2)]
+    means = torch.stack([rows[truth // 2 == pair].mean(dim=0) for pair in range(3)])
+    merged = means[truth // 2] + 0.3 * torch.randn(rows.shape, generator=rng)
+    spaces = [
+        Space(name, None, Spectrum(neighbour_graph(Features(points))))
+        for name, points in (("merged", merged), ("first", good[0]), ("second", good[1]))
+    ]
+    assert best_space(spaces, 6, seed=0).name != "merged"
 
 
-def test_several_heads_explain_the_graph_no_worse_than_one(digits):
-    X, _ = digits
-    one, five = (SCP(10, n_heads=n, random_state=0).fit(X[:, 0]) for n in (1, 5))
-    near = neighbour_graph(project(Features(X[:, 0]), five.projection_)).near(10)
-    own = graph_information(edge_shares(five.labels_, near, 10))
-    assert own == pytest.approx(five.graph_information_, abs=1e-3)
-    assert five.graph_information_ >= one.graph_information_
+def test_views_that_swap_classes_are_not_learned_from(make_blobs):
+    """Views as pairs would join what the rows keep apart; without them nothing is lost."""
+    X, truth = make_blobs([150] * 4, dim=20, views=2)
+    X[:, 1] = X[np.random.default_rng(0).permutation(600), 0]
+    labels = SCP(4, random_state=0).fit(X).labels_
+    assert score(truth, labels)["acc"] > 0.95
 
 
 @given(st.integers(0, 10**6), st.integers(3, 9), st.data())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.clustering import SCP
-from headlight.clustering.heads import LinearHeads
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.labelling import fill_empty
 
 
@@ -47,13 +47,13 @@ def test_a_split_moves_rows_of_the_loosest_cluster_only() -> None:
     truth = np.repeat(np.arange(3), 100)
     rows = centres[truth] + np.array([0.05, 0.05, 0.4])[truth, None] * rng.normal(size=(300, 8))
     points = torch.nn.functional.normalize(torch.from_numpy(rows).float(), dim=1)
-    head = LinearHeads(1, 8, 4)
+    head = LinearHead(8, 4)
     with torch.no_grad():
         head.weight[:3] = 20 * torch.eye(8)[:3]
         head.bias[3] = -1e3
-    before = head(points)[0].argmax(dim=1)
+    before = head(points).argmax(dim=1)
     fill_empty(head, points, np.array([3]), sharpness=20)
-    after = head(points)[0].argmax(dim=1)
+    after = head(points).argmax(dim=1)
     moved = before != after
     assert moved.any()
     assert set(after[moved].tolist()) == {3}

@@ -18,7 +18,7 @@ def status(field):
 
 n, views, dim = 60000, 3, 1280
 # Warm up: what libraries allocate once is no part of the growth.
-SCP(4, n_heads=16, n_epochs=1).fit(np.random.default_rng(0).normal(size=(500, 2, 64)))
+SCP(4, n_epochs=1).fit(np.random.default_rng(0).normal(size=(500, 2, 64)))
 before = status("VmRSS")
 X = np.empty((n, views, dim), np.float16)
 rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from tests.clustering.conftest import by_k_means
 
 
 def fit(X, n_clusters=4, **settings):
-    return SCP(n_clusters, **{"random_state": 0, "n_heads": 4, **settings}).fit(X)
+    return SCP(n_clusters, **{"random_state": 0, **settings}).fit(X)
 
 
 def equal(first: SCP, second: SCP) -> bool:
@@ -187,7 +187,7 @@ def test_outlier_scores_are_the_mean_cosine_distance_to_the_neighbours(make_blob
 def test_progress_is_told_of_every_step(make_blobs):
     X, _ = make_blobs([60] * 4)
     seen = []
-    scp = SCP(4, n_heads=2, n_epochs=3, batch_size=100, random_state=0)
+    scp = SCP(4, n_epochs=3, batch_size=100, random_state=0)
     scp.fit(X, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(step, 6) for step in range(1, 7)]
     assert scp.n_iter_ == 6
@@ -244,7 +244,6 @@ def test_most_rows_of_large_data_are_labelled_without_being_learned_from(
         ({"n_clusters": 0}, "n_clusters"),
         ({"n_clusters": 2.5}, "n_clusters"),
         ({"recipe": "best"}, "recipe"),
-        ({"n_heads": 0}, "n_heads"),
         ({"n_neighbors": 0}, "n_neighbors"),
         ({"n_components": -1}, "n_components"),
         ({"temperature": 0}, "temperature"),
@@ -314,7 +313,7 @@ def test_prediction_needs_a_fit_and_the_same_features(make_blobs):
 
 def test_parameters_survive_cloning_and_fitting(make_blobs):
     X, _ = make_blobs([20] * 4)
-    scp = SCP(4, n_heads=2, entropy_weight=0.3, n_epochs=2, random_state=5)
+    scp = SCP(4, entropy_weight=0.3, n_epochs=2, random_state=5)
     before = scp.get_params()
     scp.fit(X)
     assert scp.get_params() == before
@@ -346,6 +345,6 @@ def test_quality_tells_a_tight_cluster_from_a_loose_one():
     centres = 4 * rng.normal(size=(3, 30))
     labels = np.repeat([0, 1, 2], [300, 200, 100])
     spread = np.array([0.5, 0.5, 3.0])
-    scp = fit(centres[labels] + spread[labels, None] * rng.normal(size=(600, 30)), 3, n_heads=8)
+    scp = fit(centres[labels] + spread[labels, None] * rng.normal(size=(600, 30)), 3)
     loose = np.bincount(scp.labels_[labels == 2]).argmax()
     assert scp.cluster_quality_.cohesion.argmin() == loose

@@ -83,8 +83,8 @@ class Constants:
 
     max_rows: int = 200_000
     viewed_rows: int | None = 4_000
-    projection_rows: int = 20_000
-    spectrum_rows: int = 20_000
+    projection_rows: int = 10_000
+    spectrum_rows: int = 10_000
 
     principal: int = 512
     projection_neighbors: int = 4
@@ -92,7 +92,7 @@ class Constants:
     shrinkage_neighbors: float = 0.01
     min_directions: int = 16
 
-    space_power: float = 0.8
+    space_power: float = 0.9
 
     graph_neighbors: int = 15
     scale_neighbor: int = 6
@@ -107,7 +107,7 @@ class Constants:
     group_rows: int = 4
     max_tried: int = 8
     max_work: int = 400
-    effort: int = 3
+    effort: int = 2
     information_power: float = 0.6
     merge_sweeps: int = 5
     merge_targets: int = 6

@@ -15,6 +15,7 @@ from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, sample
 from headlight.clustering.neighbours import NeighbourIndex
 from headlight.clustering.projection import Projection
+from headlight.clustering.threads import one_blas_thread
 
 DENSE = 500
 
@@ -157,6 +158,7 @@ def _leading_pairs(normal: sp.csr_matrix, count: int) -> tuple[np.ndarray, np.nd
         values, vectors = np.linalg.eigh(normal.toarray())
         return values[::-1][:count], vectors[:, ::-1][:, :count]
     first = np.random.default_rng(0).normal(size=normal.shape[0])
-    values, vectors = eigsh(normal, k=count, which="LA", v0=first, tol=1e-4)
+    with one_blas_thread():
+        values, vectors = eigsh(normal, k=count, which="LA", v0=first, tol=1e-4)
     order = np.argsort(-values)
     return values[order], vectors[:, order]

@@ -7,6 +7,7 @@ import torch
 from sklearn.cluster import kmeans_plusplus
 
 from headlight.clustering.features import CHUNK
+from headlight.clustering.threads import one_blas_thread
 
 ITERATIONS = 15
 
@@ -26,7 +27,8 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
     rows = np.ascontiguousarray(rows, dtype=np.float32)
     # scikit-learn computes distances in float64 in any case; given float32 it converts every time.
     wide = rows.astype(np.float64)
-    first = kmeans_plusplus(wide, n_clusters, random_state=seed, n_local_trials=2)[0]
+    with one_blas_thread():
+        first = kmeans_plusplus(wide, n_clusters, random_state=seed, n_local_trials=2)[0]
     fitted = faiss.Kmeans(
         rows.shape[1],
         n_clusters,

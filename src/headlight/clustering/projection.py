@@ -12,6 +12,7 @@ from scipy.linalg import eigh
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, require_finite
 from headlight.clustering.neighbours import nearest_neighbours
+from headlight.clustering.threads import one_blas_thread
 
 PART = 512
 
@@ -285,7 +286,8 @@ def _leading(a: np.ndarray, b: np.ndarray | None, kept: int) -> tuple[np.ndarray
     features. All vectors, for the leading ones alone take LAPACK twice as long. The largest entry
     of each vector is made positive.
     """
-    values, vectors = eigh(a, b, driver="evd" if b is None else "gvd")
+    with one_blas_thread():
+        values, vectors = eigh(a, b, driver="evd" if b is None else "gvd")
     values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     return values, np.ascontiguousarray(vectors * np.where(largest < 0, -1.0, 1.0))

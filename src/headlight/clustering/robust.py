@@ -75,7 +75,9 @@ def fit_robust(
         features = Features(features.plain)
     rows = features.sample(constants.max_rows)
     points = project(features, space.projection, rows)
-    graph = neighbour_graph(points, max(constants.graph_neighbors, n_neighbors))
+    graph, wanted = space.spectrum.graph, max(constants.graph_neighbors, n_neighbors)
+    if len(rows) != len(graph.points) or wanted > constants.graph_neighbors:
+        graph = neighbour_graph(points, wanted)
     near = graph.near(k)
 
     def inputs(index: torch.Tensor, view: torch.Tensor | int = 0) -> torch.Tensor:
