@@ -15,8 +15,8 @@ from headlight.clustering.graph import Graph, Spectrum, neighbour_graph
 from headlight.clustering.heads import LinearHeads, hard_labels
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import centres_of
+from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.losses import agreement_loss, entropy_loss
-from headlight.clustering.number import count_clusters
 from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.starts import partitions
 from headlight.clustering.training import Fitted, Pairs, train
@@ -68,8 +68,8 @@ def fit_robust(
     # 2. Who is whose neighbour, and how many groups that shows.
     graph = neighbour_graph(points, max(constants.graph_neighbors, n_neighbors))
     spectrum = Spectrum(graph, constants)
-    count = count_clusters(spectrum, constants) if n_clusters is None else None
-    k = count.n_clusters if count else int(n_clusters or 0)
+    estimate = estimate_clusters([spectrum], constants) if n_clusters is None else None
+    k = estimate.n_clusters if estimate else int(n_clusters or 0)
     near = graph.near(k)
 
     # 3. Heads start at the centres of partitions that explain the graph best.
@@ -107,7 +107,7 @@ def fit_robust(
         head, projection, features, labels=labels, others=others, rows=rows, constants=constants
     )
     return Fitted(
-        projection, rows, graph, k, count, head, temperature, information, others, n_steps, used
+        projection, rows, graph, k, estimate, head, temperature, information, others, n_steps, used
     )
 
 
