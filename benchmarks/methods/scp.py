@@ -21,7 +21,7 @@ def fit_scp(scp: SCP, features: Features) -> dict[str, Any]:
     if scp.n_clusters != "auto":
         return {}
     count = scp.n_clusters_estimate_
-    levels = [int(level) for level in getattr(scp, "levels_", [])]
+    levels = [level.n_clusters for level in scp.levels_]
     return {
         "estimate": int(count.n_clusters),
         "low": int(count.low),

@@ -167,11 +167,11 @@ def _embed_sample(
 
 def _estimate_clusters(features: Features) -> int:
     from headlight.clustering.graph import Spectrum, neighbour_graph
-    from headlight.clustering.number import count_clusters
+    from headlight.clustering.levels import estimate_clusters
     from headlight.clustering.projection import fit_projection, project
 
     graph = neighbour_graph(project(features, fit_projection(features, 256)))
-    return count_clusters(Spectrum(graph)).n_clusters
+    return estimate_clusters([Spectrum(graph)]).n_clusters
 
 
 def _cluster_sample(features: Features, n_clusters: int) -> tuple[np.ndarray, torch.Tensor, float]:

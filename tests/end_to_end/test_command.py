@@ -75,9 +75,13 @@ def test_without_k_the_number_of_clusters_is_found(photos: Path, tmp_path: Path)
     assert fit["asked"] == "auto"
     assert low <= 3 <= high
     assert low <= fit["n_clusters"] == len(result["clusters"]) <= high
-    assert fit["n_clusters_curve"] == sorted(fit["n_clusters_curve"], reverse=True)
+    assert fit["n_clusters_levels"][0] == fit["n_clusters"]
+    scores = dict(fit["n_clusters_curve"])
+    assert max(scores, key=lambda k: scores[k]) == fit["n_clusters"]
     again = headlight("cluster", photos, "--views", 1, cwd=tmp_path)
     assert f"(-k auto; {span(low, high)} likely)" in again.stdout
+    if others := fit["n_clusters_levels"][1:]:
+        assert f"-k {others[0]}" in again.stdout
     page = (tmp_path / "photos.headlight" / "report.html").read_text("utf-8")
     assert f"auto: {fit['n_clusters']} found, {span(low, high)} likely" in page
     refused = headlight("cluster", photos, "-k", 3, "--views", 1, cwd=tmp_path, code=1)

@@ -202,12 +202,17 @@ def test_a_run_without_its_model_has_no_tree_and_still_a_report(fitted_copy: Pat
 def test_the_curve_is_shown_for_an_automatic_number_only(fitted_copy: Path) -> None:
     given = load_run(fitted_copy).fit
     found = {"asked": "auto", "n_clusters_range": (2, 5)}
-    found["n_clusters_curve"] = (1.0, 0.99, 0.95, 0.9, 0.89, 0.8)
+    found["n_clusters_levels"] = (3, 6)
+    found["n_clusters_curve"] = ((2, 0.4), (3, 0.7), (4, 0.5), (5, 0.4), (6, 0.6), (7, 0.1))
     curve = curve_of(given.model_copy(update=found))
     assert curve
-    assert curve.x_low < curve.x_chosen < curve.x_high
-    assert 200 * 2 < curve.x_chosen < 200 * 3  # between the third value and the fourth
-    assert len(curve.line.split()) == curve.count == 6
+    points = [point.split(",") for point in curve.line.split()]
+    assert [k for k, _ in curve.levels] == [3, 6]
+    # The levels are marked where their scores are drawn, the best at the top.
+    assert [str(x) for _, x in curve.levels] == [points[1][0], points[4][0]]
+    assert min(points, key=lambda point: float(point[1])) == points[1]
+    assert curve.x_low == 0 < curve.x_high < 1000
+    assert len(points) == 6
     assert curve_of(given) is None
     rewrite_info(fitted_copy, lambda info: info["fit"].update(found))
     assert "3 found, 2 to 5 likely" in write_report(load_run(fitted_copy)).read_text("utf-8")

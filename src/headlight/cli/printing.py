@@ -100,6 +100,9 @@ def show_run(terminal: Terminal, run: Run) -> None:
     terminal.result(
         f"{counted(total, 'image')} in {counted(len(rows), 'cluster')}{found}: {run.path}"
     )
+    if others := run.fit.n_clusters_levels[1:]:
+        numbers = " and ".join(map(str, others))
+        terminal.result(f"the data also fall apart at {numbers}: -k {others[0]}")
     terminal.result(f"report: {page}")
     terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info.plain())
 

@@ -11,7 +11,7 @@ from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import Features
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.information import edge_shares, graph_information
-from headlight.clustering.number import count_clusters
+from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.projection import Projection, fit_projection, project
 from headlight.clustering.starts import partition
 
@@ -86,7 +86,7 @@ def encoders_worth_using(
         features: n rows, of which at most `projection_rows` are looked at.
         n_components: at most this many directions.
         blocks: lengths of the m parts of a row that come from different encoders.
-        n_clusters: K; None: the median of what each block shows.
+        n_clusters: K; None: the one at which the blocks' partitions agree best.
         constants: of the method.
 
     Raises:
@@ -100,10 +100,8 @@ def encoders_worth_using(
     for part in parts:
         fitted = fit_projection(part, n_components, constants=constants)
         spectra.append(_spectrum(part, fitted, constants))
-    counts = (
-        [count_clusters(one, constants).n_clusters for one in spectra] if not n_clusters else []
-    )
-    k = n_clusters or int(np.median(counts))
+    # The encoders are the feature spaces that must agree.
+    k = n_clusters or estimate_clusters(spectra, constants).n_clusters
     spectra.append(_spectrum(features, together, constants))
     shares = shares_explained(
         [[partition(one, k, 0, constants)] for one in spectra],

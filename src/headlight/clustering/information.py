@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -72,17 +74,33 @@ def merge_groups(shares: np.ndarray, n_clusters: int, constants: Constants = ROB
 
 
 def _merged(shares: np.ndarray, n_clusters: int, power: float) -> np.ndarray:
+    cluster = np.arange(len(shares))
+    for a, b in islice(merges(shares, power), len(shares) - n_clusters):
+        cluster[cluster == b] = a
+    return np.unique(cluster, return_inverse=True)[1]
+
+
+def merges(shares: np.ndarray, power: float) -> Iterator[tuple[int, int]]:
+    """Pairs of groups in the order in which `merge_groups` merges them: b becomes a part of a.
+
+    Arguments:
+        shares: float64 (M, M), of `edge_shares`.
+        power: of H.
+
+    Returns:
+        M − 1 pairs, of which as many are computed as are asked for.
+    """
     J, q = shares.copy(), shares.sum(axis=1)
-    cluster = np.arange(len(J))
     # What merging i and j adds to Σ J log J and to Σ q log q: I = Σ J log J − 2 Σ q log q.
     joint = np.stack([_joint_gains(J, i) for i in range(len(J))])
     ends = _xlogx(q[:, None] + q) - _xlogx(q)[:, None] - _xlogx(q)
     np.fill_diagonal(joint, -np.inf)
-    for _ in range(len(J) - n_clusters):
+    for _ in range(len(J) - 1):
         entropy = -_xlogx(q).sum()
         information = _xlogx(J).sum() + 2 * entropy
         value = (information + joint - 2 * ends) / np.maximum(entropy - ends, 1e-9) ** power
-        a, b = np.unravel_index(value.argmax(), value.shape)
+        a, b = (int(i) for i in np.unravel_index(value.argmax(), value.shape))
+        yield a, b
         # Columns a and b become one: of other pairs' gains, only their terms change.
         near = np.flatnonzero(J[a] + J[b])
         of_a, of_b = J[near, a], J[near, b]
@@ -91,12 +109,10 @@ def _merged(shares: np.ndarray, n_clusters: int, power: float) -> np.ndarray:
         J[:, a] += J[:, b]
         J[b], J[:, b] = 0, 0
         q[a], q[b] = q[a] + q[b], 0
-        cluster[cluster == b] = a
         gone = np.isneginf(joint[a])
         joint[a] = joint[:, a] = np.where(gone, -np.inf, _joint_gains(J, a))
         joint[b], joint[:, b] = -np.inf, -np.inf
         ends[a] = ends[:, a] = _xlogx(q[a] + q) - _xlogx(q[a]) - _xlogx(q)
-    return np.unique(cluster, return_inverse=True)[1]
 
 
 def _joint_gains(J: np.ndarray, i: int) -> np.ndarray:

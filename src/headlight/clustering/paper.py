@@ -13,8 +13,8 @@ from headlight.clustering.features import Features
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.heads import MLPHead, hard_labels
 from headlight.clustering.information import edge_shares, graph_information
+from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.losses import scp_loss
-from headlight.clustering.number import count_clusters
 from headlight.clustering.projection import fit_projection, project
 from headlight.clustering.training import Fitted, Pairs, train
 
@@ -41,8 +41,9 @@ def fit_paper(
     projection = fit_projection(features, n_components, blocks, constants)
     points = project(features, projection, rows)
     graph = neighbour_graph(points, max(constants.graph_neighbors, n_neighbors))
-    count = count_clusters(Spectrum(graph, constants), constants) if n_clusters is None else None
-    k = count.n_clusters if count else int(n_clusters or 0)
+    spectrum = Spectrum(graph, constants)
+    estimate = estimate_clusters([spectrum], constants) if n_clusters is None else None
+    k = estimate.n_clusters if estimate else int(n_clusters or 0)
 
     generator = torch.Generator().manual_seed(seed)
     head = MLPHead(features.dim, k, generator).to(device)
@@ -76,5 +77,5 @@ def fit_paper(
     )
     used = None if blocks is None else np.ones(len(blocks), dtype=bool)
     return Fitted(
-        projection, rows, graph, k, count, head, temperature, information, others, n_steps, used
+        projection, rows, graph, k, estimate, head, temperature, information, others, n_steps, used
     )

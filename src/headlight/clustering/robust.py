@@ -14,8 +14,8 @@ from headlight.clustering.graph import neighbour_graph
 from headlight.clustering.heads import LinearHead, hard_labels
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import centres_of
+from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.losses import agreement_loss, entropy_loss
-from headlight.clustering.number import count_clusters
 from headlight.clustering.projection import project
 from headlight.clustering.spaces import best_space, feature_spaces
 from headlight.clustering.starts import partitions
@@ -59,10 +59,10 @@ def fit_robust(
     spaces = feature_spaces(features, n_components, blocks, used, constants)
 
     # 2. How many clusters, and in which space.
-    count = None
+    estimate = None
     if n_clusters is None:
-        count = count_clusters(spaces[-1].spectrum, constants)
-    k = count.n_clusters if count else int(n_clusters or 0)
+        estimate = estimate_clusters([one.spectrum for one in spaces], constants)
+    k = estimate.n_clusters if estimate else int(n_clusters or 0)
     space = best_space(spaces, k, seed, constants)
 
     # 3. The head starts at the centres of the partition that explains the graph best.
@@ -120,7 +120,7 @@ def fit_robust(
         rows,
         graph,
         k,
-        count,
+        estimate,
         head,
         temperature,
         information,

@@ -69,8 +69,9 @@ class SCP(ClusterMixin, BaseEstimator):
     Attributes:
         labels_: int64 (n,), the cluster of each row's view 0; cluster 0 is the largest. Identical
             to `predict(X)`.
-        n_clusters_: int, K. n_clusters_estimate_: `ClusterCount`, the estimate with its range and
-            evidence; only if n_clusters is "auto".
+        n_clusters_: int, K. n_clusters_estimate_: `ClusterEstimate`, the estimate with its range
+            and evidence; only if n_clusters is "auto".
+        levels_: its `Level`s: the numbers of clusters at which the data fall apart, best first.
         linkage_: float64 (K − 1, 4), how clusters merge into coarser ones, as SciPy's `linkage`;
             `merge_to` cuts it.
         cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
@@ -194,8 +195,9 @@ class SCP(ClusterMixin, BaseEstimator):
         """Set the attributes, the labels of all rows among them."""
         k, graph, rows = fitted.n_clusters, fitted.graph, fitted.rows
         self.n_clusters_, self.n_iter_ = k, fitted.n_steps
-        if fitted.count is not None:
-            self.n_clusters_estimate_ = fitted.count
+        if fitted.estimate is not None:
+            self.n_clusters_estimate_ = fitted.estimate
+            self.levels_ = fitted.estimate.levels
         if fitted.blocks_used is not None:
             self.blocks_used_ = fitted.blocks_used
         self.projection_, self.temperature_ = fitted.projection, fitted.temperature

@@ -14,7 +14,7 @@ from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
 from headlight.clustering.graph import Graph
 from headlight.clustering.heads import Head, assign
-from headlight.clustering.number import ClusterCount
+from headlight.clustering.levels import ClusterEstimate
 from headlight.clustering.projection import Projection
 
 Inputs = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -29,7 +29,7 @@ class Fitted:
         projection: of the features; "paper" has one for the graph alone.
         rows: int64 (m,), the rows that were learned from.
         graph: of these rows.
-        n_clusters: K; count: how it was estimated, None where it was given.
+        n_clusters: K; estimate: what it was taken from, None where it was given.
         head: one, on the CPU, its logits divided by `temperature`.
         temperature: that calibrates its confidence.
         information: `graph_information` of its labels.
@@ -42,7 +42,7 @@ class Fitted:
     rows: np.ndarray
     graph: Graph
     n_clusters: int
-    count: ClusterCount | None
+    estimate: ClusterEstimate | None
     head: Head
     temperature: float
     information: float

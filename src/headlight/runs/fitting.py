@@ -115,9 +115,12 @@ def fit_run(
             left_out = np.flatnonzero(~scp.blocks_used_)
             fit["encoders_left_out"] = tuple(names[i] for i in left_out)
         if n_clusters == "auto":
-            count = scp.n_clusters_estimate_
-            fit["n_clusters_range"] = (count.low, count.high)
-            fit["n_clusters_curve"] = tuple(round(float(value), 4) for value in count.curve)
+            estimate = scp.n_clusters_estimate_
+            fit["n_clusters_range"] = (estimate.low, estimate.high)
+            fit["n_clusters_levels"] = tuple(one.n_clusters for one in estimate.levels)
+            fit["n_clusters_curve"] = tuple(
+                (one.n_clusters, round(one.score, 4)) for one in estimate.curve
+            )
         current = load_run(run.path)
         took = {"fit": Timing(seconds=round(seconds, 2)), "map": Timing(seconds=round(mapped, 2))}
         info = current.info.model_copy(update={"timings": current.info.timings | took})

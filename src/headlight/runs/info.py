@@ -59,8 +59,9 @@ class EncoderInfo(Record):
 class FitInfo(Record):
     """One fit: what was asked, what came of it, of which features, and the SHA-256 of its files.
 
-    ``asked`` is K or ``auto``; ``n_clusters_range`` and ``n_clusters_curve`` are those of
-    `headlight.clustering.number.ClusterCount`, of ``auto`` only. ``features`` is that of
+    ``asked`` is K or ``auto``; ``n_clusters_range``, ``n_clusters_levels`` (numbers of
+    clusters, best first) and ``n_clusters_curve`` (numbers tried, and their scores) are those of
+    `headlight.clustering.levels.ClusterEstimate`, of ``auto`` only. ``features`` is that of
     `headlight.runs.features.features_digest`. ``former`` and ``series`` name an earlier fit that
     was replaced although it had edits.
     """
@@ -76,7 +77,8 @@ class FitInfo(Record):
     graph_information: float
     encoders_left_out: tuple[str, ...] = ()
     n_clusters_range: tuple[PositiveInt, PositiveInt] | None = None
-    n_clusters_curve: tuple[float, ...] = ()
+    n_clusters_levels: tuple[PositiveInt, ...] = ()
+    n_clusters_curve: tuple[tuple[PositiveInt, float], ...] = ()
     former: FitId | None = None
     series: NonNegativeInt | None = None
     features: Digest

@@ -32,24 +32,24 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Why this number of clusters: eigenvalues of the neighbour graph, the largest first.
+    """Why this number of clusters: the score of every number tried.
 
     Arguments:
-        line: SVG points, x and y from 0 to 1000 and 0 to 300.
-        chosen, low, high: numbers of clusters; x of each in the same units as ``line``.
-        count: eigenvalues drawn.
-        lowest: the value at the bottom.
+        line: SVG points, x from 0 to 1000, the logarithm of the number, y from 0 to 300.
+        chosen, low, high: numbers of clusters; x_low, x_high: in the same units as ``line``.
+        levels: (number, x) of those at which the data fall apart, best first.
+        first, last: smallest and largest number tried.
     """
 
     line: str
     chosen: int
     low: int
     high: int
-    x_chosen: float
     x_low: float
     x_high: float
-    count: int
-    lowest: float
+    levels: list[tuple[int, float]]
+    first: int
+    last: int
 
 
 def tree_of(run: Run) -> Tree | None:
@@ -102,27 +102,26 @@ def curve_of(fit: FitInfo) -> Curve | None:
     """
     if not fit.n_clusters_range or not fit.n_clusters_curve:
         return None
-    values = np.asarray(fit.n_clusters_curve, np.float64)
+    numbers, scores = (np.array(one, np.float64) for one in zip(*fit.n_clusters_curve, strict=True))
     low, high = fit.n_clusters_range
-    chosen = fit.n_clusters
-    lowest = float(min(np.floor(values.min() * 20) / 20, 0.85))
-    across = max(len(values) - 1, 1)
-    x = 1000 * np.arange(len(values)) / across
-    y = 300 * (1 - (values - lowest) / (1 - lowest))
+    first, last = int(numbers[0]), int(numbers[-1])
+    wide = np.log(last / first) or 1.0
+    tall = np.ptp(scores) or 1.0
 
-    def at(count: int) -> float:  # between the last value that counts and the next
-        return round(1000 * min(max(count - 0.5, 0), across) / across, 1)
+    def at(number: float) -> float:
+        return round(1000 * min(max(float(np.log(number / first) / wide), 0), 1), 1)
 
+    y = 300 * (1 - (scores - scores.min()) / tall)
     return Curve(
-        line=" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)),
-        chosen=chosen,
+        line=" ".join(f"{at(k)},{v:.1f}" for k, v in zip(numbers, y, strict=True)),
+        chosen=fit.n_clusters,
         low=low,
         high=high,
-        x_chosen=at(chosen),
         x_low=at(low),
         x_high=at(high),
-        count=len(values),
-        lowest=lowest,
+        levels=[(k, at(k)) for k in fit.n_clusters_levels],
+        first=first,
+        last=last,
     )
 
 
