@@ -39,7 +39,7 @@ class SCP(ClusterMixin, BaseEstimator):
     """Simple Clustering via Pre-trained models: a small head trained on positive pairs.
 
     Arguments:
-        n_clusters: number of clusters K, or "auto", to estimate it from the neighbour graph. 1 is
+        n_clusters: number of clusters K, or "auto", to estimate it (`levels_`). 1 is
             allowed, as everywhere in scikit-learn.
         recipe: "robust", ours: a linear head on directions of the features; it starts from groups
             of the neighbour graph, merged so that they explain it best. Of up to three spaces
@@ -75,8 +75,8 @@ class SCP(ClusterMixin, BaseEstimator):
         linkage_: float64 (K − 1, 4), how clusters merge into coarser ones, as SciPy's `linkage`;
             `merge_to` cuts it.
         cluster_quality_: `ClusterQuality`: cohesion, separation, stability and quality, (K,) each.
-        temperature_: float, the divisor of the head's logits. It calibrates confidence to the
-            accuracy estimated from the agreement with k-means of random halves.
+        temperature_: float, the divisor of the head's logits. It calibrates confidence by
+            the share of neighbours that are in the same cluster.
         graph_information_: float, how well the head's labels explain the neighbour graph: mutual
             information of the clusters at the two ends of an edge, over their entropy to the power
             0.6 (`headlight.clustering.information`).
