@@ -12,7 +12,7 @@ from headlight.evaluation import read_labels, score
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 # Number of classes, and the least ACC and NMI of any seed.
-FLOORS = {"stl10": (10, 0.93, 0.87), "trashnet": (6, 0.52, 0.38)}
+FLOORS = {"stl10": (10, 0.93, 0.87), "trashnet": (6, 0.5, 0.38)}
 
 
 @pytest.fixture(scope="module", params=FLOORS)
