@@ -44,10 +44,30 @@ class Decision:
 
 
 DECISIONS = (
-    Decision("neighbours", "10", {"15": Option({"n_neighbors": 15})}),
     Decision(
         "augmented views",
         "gentle",
         {"none": Option(views="none"), "strong": Option(views="strong")},
     ),
+    Decision(
+        "power of H, partitions",
+        "0.6",
+        {
+            "0.5": Option(constants={"information_power": 0.5}),
+            "0.7": Option(constants={"information_power": 0.7}),
+        },
+    ),
+    Decision(
+        "power of H, spaces",
+        "0.85",
+        {
+            "0.6": Option(constants={"space_power": 0.6}),
+            "1": Option(constants={"space_power": 1.0}),
+        },
+    ),
+    Decision("rows move", "yes", {"no": Option(constants={"move_sweeps": 0})}),
+    Decision("overlap of partitions", "yes", {"no": Option(constants={"most_kept": 0})}),
+    Decision("partitions tried", "16", {"4": Option(constants={"max_tried": 4})}),
+    Decision("head learns the start", "yes", {"no": Option(constants={"start_steps": 0})}),
+    Decision("learning rate", "0.05", {"0.2": Option(constants={"learning_rate": 0.2})}),
 )

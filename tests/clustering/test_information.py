@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
 from headlight.clustering.constants import ROBUST
-from headlight.clustering.information import edge_shares, graph_information, merge_groups
+from headlight.clustering.information import (
+    edge_shares,
+    graph_information,
+    merge_groups,
+    move,
+)
 
 
 @given(st.integers(0, 1000), st.integers(2, 6))
@@ -98,3 +104,26 @@ def test_as_many_clusters_as_groups_leaves_every_group_alone():
 def test_more_clusters_than_groups_are_refused(k):
     with pytest.raises(ValueError, match="5 groups"):
         merge_groups(symmetric(1, 5), k)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 40), st.data())
+def test_moves_never_explain_less_and_neither_empty_nor_fill_a_cluster(seed, m, data):
+    k = data.draw(st.integers(1, m))
+    shares = symmetric(seed, m, 0.3)
+    labels = np.random.default_rng(seed).integers(k, size=m)
+    moved = move(sp.csr_matrix(shares), labels, k)
+    assert set(moved) == set(labels)
+    assert value(shares, moved, k) >= value(shares, labels, k) - 1e-9
+
+
+def test_rows_in_the_wrong_cluster_move_to_their_neighbours():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [200, 60, 30])
+    near = np.stack([rng.choice(np.flatnonzero(truth == one), 8) for one in truth])
+    edges = sp.csr_matrix(
+        (np.full(290 * 8, 1 / (2 * 290 * 8)), near.ravel(), np.arange(0, 290 * 8 + 1, 8)),
+        shape=(290, 290),
+    )
+    wrong = truth.copy()
+    wrong[rng.choice(290, 60, replace=False)] = 0
+    assert (move(edges + edges.T, wrong, 3) == truth).all()

@@ -55,10 +55,10 @@ def test_what_changes_from_view_to_view_is_looked_past(make_jittered, recipe):
 
 
 def test_real_digits_are_found_better_than_by_k_means():
-    """ACC .880, .879, .882 with seeds 0, 1, 2 and NMI .858, .861, .862; k-means has .74."""
+    """ACC .895, .892, .890 with seeds 0, 1, 2 and NMI .884; k-means has .74."""
     digits = load_digits()
     scp = SCP(10, random_state=0).fit(digits.data)
-    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.84
+    assert normalized_mutual_info_score(digits.target, scp.labels_) > 0.87
     assert clustering_accuracy(digits.target, scp.labels_) > 0.86
 
 

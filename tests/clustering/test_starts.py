@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from headlight.clustering import Features
+from headlight.clustering import Features, starts
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.k_means import centres_of
 from headlight.clustering.starts import partition, partitions
@@ -32,15 +34,12 @@ def test_every_start_finds_groups_that_lie_apart_however_uneven(sizes):
         assert adjusted_rand_score(truth, labels) > 0.98
 
 
-def test_more_effort_adds_partitions_and_the_same_seed_gives_the_same():
+def test_the_same_seed_gives_the_same_and_all_clusters_have_rows():
     spectrum = spectrum_of(groups([40] * 4)[0])
-    found = partitions(spectrum, 7, seed=3, effort=2)
-    fewer = partitions(spectrum, 7, seed=3)
-    assert len(found) == 2 * len(fewer)
-    assert all(any(np.array_equal(one, other) for other in found) for one in fewer)
+    found = partitions(spectrum, 7, seed=3)
     assert all(set(labels) == set(range(7)) for labels in found)
-    assert np.array_equal(found, partitions(spectrum, 7, seed=3, effort=2))
-    assert np.array_equal(fewer[0], partition(spectrum, 7, seed=3))
+    assert np.array_equal(found, partitions(spectrum, 7, seed=3))
+    assert np.array_equal(found[0], partition(spectrum, 7, seed=3))
 
 
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (2, 2), (9, 9), (30, 29), (40, 1)])
@@ -67,3 +66,15 @@ def test_a_dozen_rows_a_group_are_enough_though_more_are_neighbours():
     spectrum = spectrum_of(X)
     for labels in partitions(spectrum, 3, seed=0):
         assert adjusted_rand_score(truth, labels) == 1
+
+
+@given(st.integers(0, 1000), st.integers(1, 4), st.integers(2, 40))
+def test_rows_are_kept_together_that_the_first_partitions_all_keep_together(seed, count, most):
+    rng = np.random.default_rng(seed)
+    found = [rng.integers(3, size=60) for _ in range(count)]
+    groups = starts._kept_together(found, most)
+    used = 1
+    while used < count and len(np.unique(found[: used + 1], axis=1).T) <= most:
+        used += 1
+    for i, j in rng.integers(60, size=(20, 2)):
+        assert (groups[i] == groups[j]) == all(one[i] == one[j] for one in found[:used])

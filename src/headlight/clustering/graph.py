@@ -44,6 +44,14 @@ class Graph:
         """
         return self.neighbours[:, : max(1, len(self.points) // (2 * n_clusters))]
 
+    def edges(self, n_clusters: int) -> sp.csr_matrix:
+        """The edges to `near`, each of the same weight: float32 (n, n), symmetric, sum 1."""
+        near = self.near(n_clusters).numpy()
+        n, m = near.shape
+        weights = np.full(n * m, 1 / (2 * n * m), dtype=np.float32)
+        there = sp.csr_matrix((weights, near.ravel(), np.arange(0, n * m + 1, m)), shape=(n, n))
+        return there + there.T
+
     def outlier_scores(
         self, features: Features, projection: Projection, rows: np.ndarray, near: int
     ) -> np.ndarray:

@@ -12,7 +12,9 @@ from headlight.clustering.threads import one_blas_thread
 ITERATIONS = 15
 
 
-def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def k_means(
+    rows: np.ndarray, n_clusters: int, seed: int, iterations: int = ITERATIONS
+) -> tuple[np.ndarray, np.ndarray]:
     """Centres float32 (K, dim) and labels int64 (n,) of FAISS's k-means, begun by k-means++.
 
     scikit-learn's is not used, because its multi-threaded sums differ from run to run.
@@ -21,6 +23,7 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
         rows: float32 (n, dim), n at least n_clusters.
         n_clusters: K.
         seed: 0 to 2³¹ − 1.
+        iterations: of Lloyd's algorithm.
     """
     import faiss
 
@@ -32,7 +35,7 @@ def k_means(rows: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, n
     fitted = faiss.Kmeans(
         rows.shape[1],
         n_clusters,
-        niter=ITERATIONS,
+        niter=iterations,
         seed=seed,
         min_points_per_centroid=1,
         max_points_per_centroid=len(rows),

@@ -17,9 +17,8 @@ from headlight.clustering.k_means import centres_of
 from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.losses import agreement_loss, entropy_loss
 from headlight.clustering.projection import project
-from headlight.clustering.spaces import best_space, feature_spaces
-from headlight.clustering.starts import partitions
-from headlight.clustering.training import Fitted, Pairs, train
+from headlight.clustering.spaces import best_start, feature_spaces
+from headlight.clustering.training import Fitted, Pairs, learn_labels, train
 
 
 def fit_robust(
@@ -58,19 +57,20 @@ def fit_robust(
         used = encoders_worth_using(features, n_components, blocks, n_clusters, constants)
     spaces = feature_spaces(features, n_components, blocks, used, constants)
 
-    # 2. How many clusters, and in which space.
+    # 2. How many clusters, in which space, and the partition that explains its graph best.
     estimate = None
     if n_clusters is None:
         estimate = estimate_clusters([one.spectrum for one in spaces], constants)
     k = estimate.n_clusters if estimate else int(n_clusters or 0)
-    space = best_space(spaces, k, seed, constants)
+    space, start = best_start(spaces, k, seed, constants)
 
-    # 3. The head starts at the centres of the partition that explains the graph best.
-    start = partitions(space.spectrum, k, seed, constants, constants.effort)[0]
-    centres = centres_of(space.spectrum.graph.points.plain, start, k)
-    head = LinearHead.from_centres(centres, constants.sharpness).to(device)
+    # 3. The head learns that partition, beginning at its centres.
+    generator = torch.Generator().manual_seed(seed)
+    started = space.spectrum.graph.points.plain
+    head = LinearHead.from_centres(centres_of(started, start, k), constants.sharpness).to(device)
+    learn_labels(head, started, start, constants, generator)
 
-    # 4. Neighbours learn to agree, in any views if views made the space.
+    # 4. It learns that neighbours agree, in any views if views made the space.
     if space.name != "views":
         features = Features(features.plain)
     rows = features.sample(constants.max_rows)
@@ -97,7 +97,7 @@ def fit_robust(
         loss,
         constants,
         decay=True,
-        generator=torch.Generator().manual_seed(seed),
+        generator=generator,
         progress=progress,
     )
     labels = hard_labels(head, inputs, len(rows))

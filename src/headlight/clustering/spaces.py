@@ -48,15 +48,16 @@ def feature_spaces(
     ]
 
 
-def best_space(
+def best_start(
     spaces: Sequence[Space], n_clusters: int, seed: int, constants: Constants = ROBUST
-) -> Space:
-    """The space whose partitions explain the others' graphs better than theirs explain its graph.
+) -> tuple[Space, np.ndarray]:
+    """The space to cluster in, and where to start: its best partition, int64 (n,).
 
-    Augmented views help where they keep an image in its class, and mislead where the colour or the
-    shape that they change tells the classes apart; neighbours likewise. The information of a
-    space's own graph can't tell, since a space with few directions has a simple graph. But of two
-    spaces the better one finds more of the other's groups than the other way round.
+    Of two spaces the better one finds more of the other's groups than the other way round: its
+    partitions explain the others' graphs better than theirs explain its graph. Augmented views
+    help where they keep an image in its class, and mislead where the colour or the shape that they
+    change tells the classes apart; neighbours likewise. The information of a space's own graph
+    can't tell, since a space with few directions has a simple graph.
 
     Arguments:
         spaces: m of the same rows.
@@ -67,4 +68,5 @@ def best_space(
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
     # The mean of all, since single partitions of two similar spaces win and lose by chance.
     shares = shares_explained(found, graphs, n_clusters, constants.space_power)
-    return spaces[int((shares - shares.T).sum(axis=1).argmax())]
+    best = int((shares - shares.T).sum(axis=1).argmax())
+    return spaces[best], found[best][0]

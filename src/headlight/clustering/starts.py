@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.graph import Spectrum
-from headlight.clustering.information import edge_shares, graph_information, merge_groups
+from headlight.clustering.information import edge_shares, graph_information, merge_groups, move
 from headlight.clustering.k_means import k_means
 
 SEEDS = 2**31 - 1
@@ -21,45 +22,60 @@ def partition(
 
 
 def partitions(
-    spectrum: Spectrum,
-    n_clusters: int,
-    seed: int,
-    constants: Constants = ROBUST,
-    effort: int = 1,
+    spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
 ) -> list[np.ndarray]:
     """Partitions of the rows, the one that explains their graph best first.
 
-    Each begins with many more groups than clusters, of k-means in the graph's leading eigenvectors,
-    which are then merged to what explains the graph best (`merge_groups`).
+    Each begins with many more groups than clusters, of k-means in the graph's leading eigenvectors.
+    These are merged to what explains the graph best (`merge_groups`), and single rows move
+    (`move`). At last the groups of rows that the best partitions all keep together are merged in
+    the same way: single partitions end in different optima, and what several have in common is
+    seldom wrong ("An ensemble learning strategy for graph clustering", Ovelgönne and Geyer-Schulz
+    2012).
 
     Arguments:
         spectrum: of the graph of the rows.
         n_clusters: K.
         seed: of k-means.
-        effort: how many times more of them.
 
     Returns:
-        int64 (n,) each, 0 to n_clusters − 1. With more effort the same, and others.
+        int64 (n,) each, 0 to n_clusters − 1.
     """
-    near = spectrum.graph.near(n_clusters)
+    graph = spectrum.graph
+    near, edges = graph.near(n_clusters), graph.edges(n_clusters)
     vectors = spectrum.leading(min(n_clusters, constants.max_vectors))[1]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     points = np.ascontiguousarray(unit, dtype=np.float32)
-    tried = effort * max(1, min(constants.max_tried, constants.max_work // n_clusters))
-    found = [
-        _merged_groups(points, near, n_clusters, one, constants)
-        for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
-    ]
-    power = constants.information_power
-    explained = [graph_information(edge_shares(one, near, n_clusters), power) for one in found]
-    return [found[i] for i in np.argsort(-np.array(explained), kind="stable")]
 
+    def merged(groups: np.ndarray) -> np.ndarray:
+        # Of equal rows there may be fewer groups than clusters: some are empty.
+        shares = edge_shares(groups, near, max(n_clusters, int(groups.max()) + 1))
+        clusters = merge_groups(shares, n_clusters, constants)[groups]
+        return move(edges, clusters, n_clusters, constants)
 
-def _merged_groups(
-    points: np.ndarray, near: torch.Tensor, n_clusters: int, seed: int, constants: Constants
-) -> np.ndarray:
-    """Labels (n,), 0 to K − 1."""
+    def information(labels: np.ndarray) -> float:
+        shares = edge_shares(labels, near, n_clusters)
+        return graph_information(shares, constants.information_power)
+
     most = len(points) // constants.group_rows
     n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
-    groups = k_means(points, n_groups, seed)[1]
-    return merge_groups(edge_shares(groups, near, n_groups), n_clusters, constants)[groups]
+    tried = max(1, min(constants.max_tried, constants.max_work // n_clusters))
+    found = [
+        merged(k_means(points, n_groups, one, constants.group_iterations)[1])
+        for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
+    ]
+    found.sort(key=information, reverse=True)
+    found.append(merged(_kept_together(found, n_clusters + constants.most_kept)))
+    return sorted(found, key=information, reverse=True)
+
+
+def _kept_together(partitions: Sequence[np.ndarray], most: int) -> np.ndarray:
+    """Groups of rows that the first partitions agree on: int64 (n,), `most` groups at most."""
+    groups = partitions[0]
+    for other in partitions[1:]:
+        pairs = groups * (int(other.max()) + 1) + other
+        finer = np.unique(pairs, return_inverse=True)[1]
+        if finer.max() >= most:
+            break
+        groups = finer
+    return groups

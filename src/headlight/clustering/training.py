@@ -145,19 +145,64 @@ def train(
     batch_size = min(constants.batch_size, n_pairs)
     steps_an_epoch = n_pairs // batch_size
     n_epochs = max(constants.n_epochs, math.ceil(constants.min_steps / steps_an_epoch))
-    n_steps, learning_rate = n_epochs * steps_an_epoch, constants.learning_rate
+    n_steps = n_epochs * steps_an_epoch
     batches = chain.from_iterable(pairs.epoch(batch_size, generator) for _ in range(n_epochs))
+
+    def of_step(step: int) -> torch.Tensor:
+        a, u, b, v = next(batches)
+        P, Q = assign(head, inputs(a, u)), assign(head, inputs(b, v))
+        return loss(P, Q, step / n_steps)
+
+    _descend(head, of_step, n_steps, constants.learning_rate, decay=decay, progress=progress)
+    return n_steps
+
+
+def learn_labels(
+    head: Head,
+    rows: torch.Tensor,
+    labels: np.ndarray,
+    constants: Constants,
+    generator: torch.Generator,
+) -> None:
+    """Train a head in place to give rows their labels: Adam on the cross-entropy.
+
+    Arguments:
+        head: rows (batch, dim) to logits (batch, clusters).
+        rows: float16 or float32 (n, dim).
+        labels: int64 (n,), 0 to K − 1.
+        constants: `start_steps` of `batch_size` rows, and `start_rate`.
+        generator: of the batches.
+    """
+    device = next(head.parameters()).device
+    wanted = torch.from_numpy(labels)
+    size = min(len(rows), constants.batch_size)
+
+    def of_step(step: int) -> torch.Tensor:
+        picked = torch.randint(len(rows), (size,), generator=generator)
+        logits = head(rows[picked].float().to(device))
+        return torch.nn.functional.cross_entropy(logits, wanted[picked].to(device))
+
+    _descend(head, of_step, constants.start_steps, constants.start_rate, decay=True)
+
+
+def _descend(
+    head: Head,
+    of_step: Callable[[int], torch.Tensor],
+    n_steps: int,
+    rate: float,
+    *,
+    decay: bool,
+    progress: Callable[[int, int], object] | None = None,
+) -> None:
     head.train()
-    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, fused=True)
-    for step, (a, u, b, v) in enumerate(batches):
+    optimizer = torch.optim.Adam(head.parameters(), lr=rate, fused=True)
+    for step in range(n_steps):
         if decay:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
+                group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
         optimizer.zero_grad(set_to_none=True)
-        P, Q = assign(head, inputs(a, u)), assign(head, inputs(b, v))
-        loss(P, Q, step / n_steps).backward()
+        of_step(step).backward()
         optimizer.step()
         if progress is not None:
             progress(step + 1, n_steps)
     head.eval()
-    return n_steps
