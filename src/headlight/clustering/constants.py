@@ -85,7 +85,7 @@ class Constants:
 
     Calibration:
         confidence_power: of the share of edges inside clusters, which gives the mean confidence to
-            reach; 2 and 4 are worse on eleven sets.
+            reach; 3 and 4 are worse in the mean of sets.
         resamples, resample_rows, resample_cluster_rows: k-means clusterings of random halves of the
             rows, of at most so many rows or so many per cluster.
         temperature_rows: rows that the temperature is fitted on.
@@ -149,7 +149,7 @@ class Constants:
     batch_size: int = 1024
     learning_rate: float = 0.05
 
-    confidence_power: float = 3.0
+    confidence_power: float = 3.5
     resamples: int = 4
     resample_rows: int = 4_000
     resample_cluster_rows: int = 40
