@@ -75,7 +75,7 @@ def test_the_more_neighbours_are_torn_apart_the_less_confidence(wrong):
         rows=np.arange(2000),
     )
     sure = head_probabilities(head, projection, features).max(axis=1).mean()
-    assert sure == pytest.approx((1 - wrong) ** 3, abs=0.03)
+    assert sure == pytest.approx((1 - wrong) ** ROBUST.confidence_power, abs=0.03)
 
 
 @pytest.mark.parametrize("target", [-0.1, 1.1, float("nan")])
