@@ -15,6 +15,7 @@ from headlight.clustering.calibration import (
     fit_temperature,
     resampled_partitions,
 )
+from headlight.clustering.constants import ROBUST
 from headlight.clustering.heads import LinearHead, head_probabilities
 from headlight.clustering.projection import Projection
 
