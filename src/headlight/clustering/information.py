@@ -86,17 +86,23 @@ def merges(shares: np.ndarray, power: float) -> Iterator[tuple[int, int]]:
     Returns:
         M − 1 pairs, of which as many are computed as are asked for.
     """
-    J, q = shares.copy(), shares.sum(axis=1)
+    J, q, group = shares.copy(), shares.sum(axis=1), np.arange(len(shares))
     # What merging i and j adds to Σ J log J and to Σ q log q: I = Σ J log J − 2 Σ q log q.
     joint = np.stack([_joint_gains(J, i) for i in range(len(J))])
     ends = _xlogx(q[:, None] + q) - _xlogx(q)[:, None] - _xlogx(q)
     np.fill_diagonal(joint, -np.inf)
-    for _ in range(len(J) - 1):
-        entropy = -_xlogx(q).sum()
-        information = _xlogx(J).sum() + 2 * entropy
+    entropy = -_xlogx(q).sum()
+    information = _xlogx(J).sum() + 2 * entropy
+    for left in range(len(J), 1, -1):
+        if left < 0.8 * len(J):  # each step looks at all pairs, those of merged groups too
+            there = np.flatnonzero(np.isfinite(joint).any(axis=1))
+            J, joint, ends = (table[np.ix_(there, there)] for table in (J, joint, ends))
+            q, group = q[there], group[there]
         value = (information + joint - 2 * ends) / np.maximum(entropy - ends, 1e-9) ** power
         a, b = (int(i) for i in np.unravel_index(value.argmax(), value.shape))
-        yield a, b
+        yield int(group[a]), int(group[b])
+        entropy -= ends[a, b]
+        information += joint[a, b] - 2 * ends[a, b]
         # Columns a and b become one: of other pairs' gains, only their terms change.
         near = np.flatnonzero(J[a] + J[b])
         of_a, of_b = J[near, a], J[near, b]
