@@ -29,9 +29,8 @@ def calibrate(
 ) -> float:
     """Divide the logits by the temperature at which mean confidence is what the graph suggests.
 
-    That is s^3.5, s the share of edges inside clusters. Where neighbours are torn apart, rows are in
-    the wrong cluster; the power is fitted to data sets (docs/research-notes.md), each left out in
-    turn.
+    That is s^3.5, s the share of edges inside clusters. Where neighbours are torn apart, rows are
+    in the wrong cluster; the power is fitted to data sets (docs/research-notes.md).
 
     Arguments:
         head, projection: fitted; the head is changed in place.
