@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import typer.main
@@ -16,7 +16,15 @@ from headlight.cli.looking import Format
 from headlight.export import EXPORTS
 
 PROGRAM = typer.main.get_command(app)
-COMMANDS = sorted(PROGRAM.commands)
+EDITS = PROGRAM.commands["edit"].commands
+COMMANDS = {name: (name,) for name in PROGRAM.commands} | {
+    f"edit {name}": ("edit", "RUN", name) for name in EDITS
+}
+
+
+def command_of(name: str) -> Any:
+    first, _, second = name.partition(" ")
+    return EDITS[second] if second else PROGRAM.commands[first]
 
 
 def help_of(*arguments: str) -> str:
@@ -32,23 +40,26 @@ def test_version_is_that_of_the_package() -> None:
 
 
 def test_every_command_is_summarised_in_one_uncut_sentence_of_its_group() -> None:
-    shown = help_of()
+    shown = help_of() + help_of("edit")
     assert "no labels needed" in shown
-    for group in ("Cluster", "Review and export", "Encoders and benchmarks"):
+    for group in ("Cluster", "Review and export", "Encoders and benchmarks", "Edits", "History"):
         assert f"─ {group} ─" in shown
-    for name in COMMANDS:
+    for name in (*PROGRAM.commands, *EDITS):
         (line,) = re.findall(rf"│ {name} {{2,}}(.*?) *│", shown)
         assert line.endswith("."), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_examples_in_the_help_are_valid_command_lines(name: str) -> None:
-    examples = re.findall(r"^ *headlight (.*?) *$", help_of(name).split("Examples:")[1], re.M)
+    examples = re.findall(
+        r"^ *headlight (.*?) *$", help_of(*COMMANDS[name]).split("Examples:")[1], re.M
+    )
     assert examples
     for example in examples:
-        first, *arguments = shlex.split(example)
-        assert first == name
-        PROGRAM.commands[name].make_context(name, arguments)  # parses, calls nothing
+        words, at = shlex.split(example), len(COMMANDS[name])
+        last = COMMANDS[name][-1]
+        assert words[at - 1] == last
+        command_of(name).make_context(last, words[at:])  # parses, calls nothing
 
 
 def test_choices_are_shown_and_are_those_there_are() -> None:
@@ -62,7 +73,7 @@ def test_choices_are_shown_and_are_those_there_are() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_long_form_and_a_description(name: str) -> None:
-    for parameter in PROGRAM.commands[name].params:
+    for parameter in command_of(name).params:
         assert parameter.help or parameter.name == "help", parameter.name
         if parameter.param_type_name == "option":
             assert any(form.startswith("--") for form in parameter.opts), parameter.opts

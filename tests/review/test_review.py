@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from headlight.errors import HeadlightError
 from headlight.review.log import (
     FILE,
     assign,
+    clusters_of,
     mark_done,
     mark_outliers,
     merge,
@@ -274,3 +276,47 @@ def test_empty_clusters_have_no_figures(now: Review) -> None:
     now.edit(move({0: rows_in(now, 1)}))
     row = now.clusters().to_pylist()[1]
     assert (row["size"], row["mean_confidence"], row["prototypes"]) == (0, None, [])
+
+
+def test_new_clusters_of_two_people_at_once_get_two_numbers(now: Review) -> None:
+    other = review(load_run(now.run.path))
+    now.move_to_new(np.array([0]), "mine")
+    assert other.move_to_new(np.array([1])).names == {4: (None, "cluster-4")}
+    now.split(1, np.array([5, 6, 7]), np.array([0, 1, 2]))
+    assert other.split(0, np.array([2, 3]), np.array([0, 1])).names == {7: (None, "cluster-7")}
+    now.refresh()
+    assert now.labels.tolist() == [3, 4, 0, 7, 0, 1, 5, 6, 1, 1, 1, 1]
+    assert snapshot(now) == snapshot(other)
+
+
+def test_history_is_every_edit_and_whether_it_is_in_force(now: Review) -> None:
+    assert now.history == []
+    for name in ("x", "y"):
+        now.edit(rename(0, name))
+    now.undo()
+    now.edit(rename(0, "z"))
+    now.edit(merge([0, 1], 0))
+    now.undo()
+    for found in (now.history, review(load_run(now.run.path)).history):
+        assert [(edit.get("name"), in_force) for edit, in_force in found] == [
+            ("x", True),
+            ("y", False),
+            ("z", True),
+            (None, False),
+        ]
+        assert all(datetime.fromisoformat(edit["at"]).tzinfo for edit, _ in found)
+    assert now.history == review(load_run(now.run.path)).history
+    now.redo()
+    assert now.history[-1][1]
+
+
+def test_a_change_knows_all_clusters_it_concerns(now: Review) -> None:
+    assert now.edit(rename(2, "x")).clusters(now.labels) == [2]
+    assert now.edit(move({1: np.array([0, 5])})).clusters(now.labels) == [0, 1]
+    assert now.edit(mark_outliers(np.array([0]), True)).clusters(now.labels) == [1]
+    assert now.edit(merge([1, 2], 1)).clusters(now.labels) == [1, 2]  # 2 is empty
+    assert now.undo().clusters(now.labels) == [1, 2]
+    assert now.edit(mark_done(2, True)).clusters(now.labels) == [2]
+    assert [clusters_of(edit) for edit, _ in now.history] == [[2], [1], [], [1, 2], [2]]
+    now.split(1, np.array([6, 7]), np.array([0, 1]))
+    assert clusters_of(now.history[-1][0]) == [1, 3]

@@ -43,12 +43,20 @@ def _program(
     pass
 
 
-def command(group: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def examples_shown(*examples: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(("Examples:", *(f"  headlight {line}" for line in examples)))
+
+
+def command(
+    group: str, *examples: str, to: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command; its errors become one sentence and an exit code.
 
     Arguments:
-        group: its heading in ``headlight --help``.
+        group: its heading in the help of all commands.
         examples: command lines shown at the end of its help.
+        to: the program, or the command it is a part of.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -67,9 +75,9 @@ def command(group: str, *examples: str) -> Callable[[Callable[..., None]], Calla
                 typer.echo(f"headlight: {_sentence(error)}", err=True)
                 raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 1) from None
 
-        shown = "\n".join(("Examples:", *(f"  headlight {line}" for line in examples)))
+        shown = examples_shown(*examples)
         name = function.__name__.replace("_", "-")
-        app.command(name=name, rich_help_panel=group, epilog=shown)(run)
+        to.command(name=name, rich_help_panel=group, epilog=shown)(run)
         return run
 
     return register

@@ -79,7 +79,7 @@ def show_run(terminal: Terminal, run: Run) -> None:
             f"{row['size'] / total:.1%}",
             "–" if confidence is None else f"{confidence:.2f}",
             "–" if row["quality"] is None else f"{row['quality']:.2f}",
-            _plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
+            plain(row["prototypes"][0]) if row["prototypes"] else "(empty)",
         )
     terminal.table(table)
     if len(rows) > SHOWN:
@@ -120,7 +120,7 @@ def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
     for row in batch.slice(0, SHOWN).to_pylist():
         cluster = row.get("name") or row["cluster"]
         cells = ("–", row["error"]) if row["error"] else (cluster, f"{row['confidence']:.2f}")
-        table.add_row(*(_plain(str(cell)) for cell in (row["path"], *cells)))
+        table.add_row(*(plain(str(cell)) for cell in (row["path"], *cells)))
     terminal.table(table)
     if total > SHOWN:
         terminal.result(f"… and {total - SHOWN:,} more")
@@ -137,7 +137,7 @@ def show_evaluation(terminal: Terminal, result: dict[str, Any]) -> None:
             cells = [
                 f"[{n}]" if c == matched else str(n) for c, n in zip(clusters, row, strict=True)
             ]
-            table.add_row(_plain(str(name)), *(_plain(cell) for cell in cells))
+            table.add_row(plain(str(name)), *(plain(cell) for cell in cells))
         terminal.table(table)
         terminal.result("rows: classes; columns: clusters; [n]: the cluster matched to the class")
     terminal.result(
@@ -152,7 +152,7 @@ def show_ranking(terminal: Terminal, ranked: list[RankedEncoder]) -> None:
     table = new_table("encoder", "score", "clusters", "confidence", "images/s", text=(0,))
     for one in ranked:
         table.add_row(
-            _plain(one.encoder),
+            plain(one.encoder),
             f"{one.score:.3f}",
             str(one.n_clusters),
             f"{one.confidence:.2f}",
@@ -178,7 +178,7 @@ def new_table(*columns: str, text: tuple[int, ...] = (0, -1)) -> Table:
     return table
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """File names and labels as they are: no markup, no control characters."""
     from rich.markup import escape
 

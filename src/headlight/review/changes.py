@@ -50,7 +50,7 @@ class Change:
     """
 
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
-    labels: tuple[Any, Any] = (0, 0)
+    labels: tuple[Any, Any] = ((), ())
     by_hand: tuple[Any, Any] = (False, False)
     marked: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
     mark: bool = True
@@ -70,6 +70,15 @@ class Change:
                 state.names[cluster] = text
             state.next_cluster = max(state.next_cluster, cluster + 1)
         state.done ^= self.done
+
+    def clusters(self, labels: np.ndarray) -> list[int]:
+        """All clusters it concerns, ascending, also those there are only before or after.
+
+        Arguments:
+            labels: int32 (n,), clusters when it was made.
+        """
+        numbers = [np.unique(part).tolist() for part in (*self.labels, labels[self.marked])]
+        return sorted({*self.names, *self.done}.union(*numbers))
 
 
 def plan(state: ReviewState, edit: Edit) -> Change:

@@ -67,6 +67,12 @@ def mark_done(cluster: int, value: bool) -> Edit:
     return {"edit": "done", "cluster": int(cluster), "value": value}
 
 
+def clusters_of(edit: Edit) -> list[int]:
+    """The clusters that an edit names, ascending; not those it takes rows out of."""
+    one = [edit[key] for key in ("cluster", "into") if key in edit]
+    return sorted({*one, *edit.get("clusters", ()), *map(int, edit.get("to", ()))})
+
+
 UNDO: Edit = {"edit": "undo"}
 """Takes back the last edit in force."""
 
@@ -183,15 +189,18 @@ class EditLog:
         except (OSError, ValueError) as error:
             raise HeadlightError(f"{file} is damaged: delete it to go on") from error
 
-    def append(self, edit: Edit) -> None:
+    def append(self, edit: Edit) -> Edit:
         """Write one edit; when this returns, it is on disk. Call it inside `locked` only.
+
+        Returns:
+            The edit as `read` gives it to others: with ``fit`` and ``at``, the time in UTC.
 
         Raises:
             HeadlightError: it can't be written; the file is unchanged.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"fit": self.fit, "at": now, **edit}, ensure_ascii=False) + "\n"
-        data = line.encode()
+        edit = {"fit": self.fit, "at": now, **edit}
+        data = (json.dumps(edit, ensure_ascii=False) + "\n").encode()
         fresh = not self.path.exists()
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -216,6 +225,7 @@ class EditLog:
         with suppress(OSError), atomic(self.path.parent / CHECK) as temporary:
             # An old one stays true of the lines it knows.
             temporary.write_text(f"{self._read_to} {self._crc:08x}\n", "ascii")
+        return edit
 
     @contextmanager
     def locked(self) -> Iterator[None]:

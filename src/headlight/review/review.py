@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from headlight.counts import counted
 from headlight.errors import HeadlightError
+from headlight.review import log as edits
 from headlight.review.changes import Change, ReviewState, free_name, plan
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
 from headlight.runs.projected import centre_of, projected_rows, typical_first
@@ -51,6 +53,7 @@ class Review:
         self._log = EditLog(run.path, run.fit.id)
         self._applied: list[tuple[Edit, Change]] = []
         self._undone: list[tuple[Edit, Change]] = []
+        self._made: list[Edit] = []
         self.refresh()
 
     @property
@@ -109,6 +112,12 @@ class Review:
             f"one; {stay} in {self._log.path}."
         )
 
+    @property
+    def history(self) -> list[tuple[Edit, bool]]:
+        """Every edit of this fit, oldest first, and whether it is in force."""
+        in_force = {id(edit) for edit, _ in self._applied}
+        return [(edit, id(edit) in in_force) for edit in self._made]
+
     def new_cluster(self, count: int = 1) -> dict[int, str]:
         """Unused numbers and names for new clusters."""
         found: dict[int, str] = {}
@@ -135,15 +144,47 @@ class Review:
             new = True
         return new
 
-    def edit(self, edit: Edit) -> None:
+    def edit(self, edit: Edit) -> Change:
         """Make an edit; it is on disk when this returns.
 
         Arguments:
             edit: made by a function of `headlight.review.log`.
 
+        Returns:
+            What it changed, or took back.
+
         Raises:
             HeadlightError: the edit is impossible or can't be written; nothing was changed.
         """
+        return self._edit(lambda: edit)
+
+    def move_to_new(self, rows: np.ndarray, name: str | None = None) -> Change:
+        """Move rows by hand to a new cluster, in ``names`` of the change. See `edit`."""
+
+        def made() -> Edit:
+            ((cluster, free),) = self.new_cluster().items()
+            return edits.move({cluster: rows}, {cluster: name or free})
+
+        return self._edit(made)
+
+    def split(self, cluster: int, members: np.ndarray, labels: np.ndarray) -> Change:
+        """Split a cluster; new ones, one a part, are in ``names`` of the change. See `edit`.
+
+        Arguments:
+            cluster: keeps the first part.
+            members: int (m,), its rows.
+            labels: int (m,), the part of each, from `headlight.review.splitting.split_rows`.
+        """
+
+        def made() -> Edit:
+            new = self.new_cluster(int(labels.max()))
+            to = {other: members[labels == i] for i, other in enumerate(new, 1)}
+            return edits.split(cluster, to, new)
+
+        return self._edit(made)
+
+    def _edit(self, make: Callable[[], Edit]) -> Change:
+        """Make the edit that ``make`` gives once the edits of all others are applied."""
         with self._log.locked():
             if load_run(self.run.path).fit.id != self._log.fit:
                 raise HeadlightError(
@@ -151,17 +192,18 @@ class Review:
                     "open it again"
                 )
             self.refresh()
+            edit = make()
             change = self._planned(edit)
-            self._log.append(edit)
-            self._do(edit, change)
+            self._do(self._log.append(edit), change)
+            return change
 
-    def undo(self) -> None:
+    def undo(self) -> Change:
         """Undo the last edit in force, without limit. See `edit`."""
-        self.edit(UNDO)
+        return self.edit(UNDO)
 
-    def redo(self) -> None:
+    def redo(self) -> Change:
         """Redo the last undone edit. See `edit`."""
-        self.edit(REDO)
+        return self.edit(REDO)
 
     def assignments(self) -> pa.Table:
         """``run.assignments`` with ``cluster`` as it is now, and a column ``outlier``, bool.
@@ -258,6 +300,7 @@ class Review:
         elif edit["edit"] == "redo":
             self._applied.append(self._undone.pop())
         else:
+            self._made.append(edit)
             self._applied.append((edit, change))
             self._undone.clear()
 

@@ -17,14 +17,14 @@ from headlight.explore.app.filling import Filler
 from headlight.explore.app.images import Pictures
 from headlight.explore.app.opening import Opened, open_run
 from headlight.explore.app.refit import Proposal, propose
-from headlight.explore.app.splitting import split_rows
 from headlight.explore.app.vectors import Vectors
-from headlight.explore.app.wording import described
 from headlight.explore.palette import palette
 from headlight.images import ImageRef
 from headlight.review import log as edits
 from headlight.review.log import Edit
 from headlight.review.review import Review
+from headlight.review.splitting import split_rows
+from headlight.review.wording import described
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
 
@@ -174,12 +174,10 @@ class Session:
     def move(self, rows: np.ndarray, cluster: int | None, name: str | None) -> int:
         """Moves rows to a cluster, or to a new one if it is None; gives the cluster."""
         with self._lock:
-            if cluster is not None:
-                self.edit(edits.move({cluster: rows}))
-                return cluster
-            ((made, free),) = self._review().new_cluster().items()
-            self.edit(edits.move({made: rows}, {made: name or free}))
-            return made
+            if cluster is None:
+                return max(self._review().move_to_new(rows, name).names)
+            self.edit(edits.move({cluster: rows}))
+            return cluster
 
     def split(self, cluster: int, parts: int) -> list[int]:
         """Splits a cluster into parts, of which the largest keeps number and name."""
@@ -189,10 +187,7 @@ class Session:
         rows = self._vectors().rows()[members]
         labels = split_rows(rows, parts)  # may take seconds: others may go on meanwhile
         with self._lock:
-            new = review.new_cluster(parts - 1)
-            to = {made: members[labels == i + 1] for i, made in enumerate(new)}
-            self.edit(edits.split(cluster, to, new))
-            return [cluster, *new]
+            return [cluster, *review.split(cluster, members, labels).names]
 
     def propose(self) -> dict[str, Any]:
         """What a refit would change; `apply_refit` does it."""

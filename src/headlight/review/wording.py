@@ -1,4 +1,4 @@
-"""An edit in a few words, for the buttons that take it back and bring it back."""
+"""An edit in a few words."""
 
 from __future__ import annotations
 
