@@ -208,9 +208,12 @@ class FeatureStore:
 
     def set_source(self, source: str) -> None:
         """Change where the images are said to be, atomically."""
-        self.settings = replace(self.settings, source=source)
+        settings = replace(self.settings, source=source)
         with _intact(self.path):
-            lance.dataset(self.path).update_schema_metadata(_metadata(self.settings), replace=True)
+            dataset = lance.dataset(self.path)
+        dataset.update_schema_metadata(_metadata(settings), replace=True)
+        self.settings = settings
+        self.tidy()
 
     def tidy(self) -> None:
         """Delete files that earlier commits left behind: old manifests and deleted rows."""
@@ -367,9 +370,9 @@ def _row_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _metadata(settings: StoreSettings) -> dict[bytes, bytes]:
-    about = json.dumps(asdict(settings)).encode()
-    return {METADATA_KEY: about, CHECK_KEY: _crc(about)}
+def _metadata(settings: StoreSettings) -> dict[str, str]:
+    about = json.dumps(asdict(settings))
+    return {METADATA_KEY.decode(): about, CHECK_KEY.decode(): _crc(about.encode()).decode()}
 
 
 def _chunks(numbers: Sequence[int] | np.ndarray) -> Iterator[str]:
