@@ -50,8 +50,8 @@ def as_numpy(contents: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(filled.buffers()[1], DTYPE, len(filled), filled.offset * 16)
 
 
-def place(contents: np.ndarray, content: bytes) -> int | None:
-    """Where a content is among sorted ones, ``S16`` (n,); None: nowhere."""
-    wanted = np.array(content, DTYPE)
-    i = int(np.searchsorted(contents, wanted))
-    return i if i < len(contents) and contents[i] == wanted else None
+def place(values: np.ndarray, wanted: bytes | int) -> int | None:
+    """Where a content or an id is among sorted ones, ``S16`` or int64 (n,); None: nowhere."""
+    one = np.array(wanted, values.dtype)
+    i = int(np.searchsorted(values, one))
+    return i if i < len(values) and values[i] == one else None

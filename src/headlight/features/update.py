@@ -117,7 +117,7 @@ class StoreUpdate:
         twice[same] = counts[which] > 1
         usable = has_content & ~twice
         self._known = KnownContents(contents[usable], ids[usable])
-        if len(ids) and not there.any() and not self._finds_any(marks, stamps):
+        if len(ids) and not there.any() and not (reads and self._finds_any(marks, stamps)):
             raise HeadlightError(
                 "none of the images embedded before are in the source any more: "
                 "check the source, or choose another run folder with -o"
@@ -125,13 +125,12 @@ class StoreUpdate:
 
         kept = same & ~twice
         lacking = kept & ~has_content & reads
-        self._lacking = dict(zip(ids[lacking].tolist(), places[lacking].tolist(), strict=True))
+        self._stale = places[~kept]
         kept &= ~lacking
-        self._kept, self._stamps = _by_first(ids[kept], stamps[kept])
-        stale = ~kept & ~lacking
-        self._stale = places[stale]
         before = there & ~same
-        self._before = dict(zip(ids[before].tolist(), contents[before], strict=True))
+        self._kept, self._stamps = _by_first(ids[kept], stamps[kept])
+        self._lacking, self._places = _by_first(ids[lacking], places[lacking])
+        self._before, self._contents = _by_first(ids[before], contents[before])
         self._left, self._left_count = np.unique(contents[~there], return_counts=True)
         self.report = EmbedReport(kept=int(kept.sum()), gone=int((~there).sum()))
         self.report.others = source.others
@@ -176,7 +175,7 @@ class StoreUpdate:
         if isinstance(features, np.ndarray):
             features = half(features)
         if isinstance(features, BadImage):
-            if ref.id in self._lacking:  # the row is as good as before
+            if self._lacks(ref):  # the row is as good as before
                 report.kept += 1
             else:
                 report.quarantine.append((ref.path, str(features)))
@@ -192,8 +191,9 @@ class StoreUpdate:
                     f"{self._engine} rounds differently: use the earlier --device and --precision, "
                     "or choose another run folder with -o"
                 )
-            report.added += ref.id not in self._before
-            report.changed += ref.id in self._before
+            known_path = place(self._before, ref.id) is not None
+            report.added += not known_path
+            report.changed += known_path
             self._rows.append(Row(ref, content, features))
             if content:
                 self._known.add(content, ref.id)
@@ -205,22 +205,23 @@ class StoreUpdate:
 
     def _row_of(self, ref: ImageRef, content: bytes) -> RowKey | None:
         """The row with the features of an image."""
-        if ref.id in self._lacking:
+        if self._lacks(ref):
             return ref.id, None
         found = self._known.get(content)
         return None if found is None else (found, content)
 
     def _count_known(self, ref: ImageRef, content: bytes) -> None:
         report = self.report
-        if ref.id in self._lacking:
+        before = place(self._before, ref.id)
+        if self._lacks(ref):
             report.kept += 1
-        elif self._before.get(ref.id) == content.rstrip(b"\0"):
+        elif before is not None and place(self._contents[before : before + 1], content) == 0:
             report.found += 1
         elif (i := place(self._left, content)) is not None and self._left_count[i]:
             self._left_count[i] -= 1
             report.found += 1
             report.gone -= 1
-        elif ref.id in self._before:
+        elif before is not None:
             report.changed += 1
         else:
             report.copied += 1
@@ -244,8 +245,9 @@ class StoreUpdate:
             features,
         )
         # At once: a row and its successor with the same stamp would be an image with two rows.
-        filled = [r for r in rows if r.ref.id in self._lacking]
-        self._store.delete(np.array([self._lacking[r.ref.id] for r in filled], np.uint64))
+        filled = [r for r in rows if self._lacks(r.ref)]
+        ids = np.array([r.ref.id for r in filled], np.int64)
+        self._store.delete(self._places[np.searchsorted(self._lacking, ids)])
         for r in filled:
             if r.content and self._known.get(r.content) is None:
                 self._known.add(r.content, r.ref.id)
@@ -269,15 +271,17 @@ class StoreUpdate:
         return False
 
     def _has(self, ref: ImageRef) -> bool:
-        i = int(np.searchsorted(self._kept, ref.id))
-        return i < len(self._kept) and bool(
-            self._kept[i] == ref.id and self._stamps[i] == ref.stamp
-        )
+        i = place(self._kept, ref.id)
+        return i is not None and bool(self._stamps[i] == ref.stamp)
+
+    def _lacks(self, ref: ImageRef) -> bool:
+        """Whether the image has a row without a content."""
+        return place(self._lacking, ref.id) is not None
 
 
-def _by_first(ids: np.ndarray, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(ids)
-    return ids[order], stamps[order]
+def _by_first(ids: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(ids, kind="stable")
+    return ids[order], others[order]
 
 
 def half(features: np.ndarray) -> np.ndarray | BadImage:
