@@ -52,7 +52,7 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
         (report.kept, "already embedded"),
         (report.found, "renamed, moved or touched, not embedded again"),
         (report.added, "new"),
-        (report.copied, "copies, which share the features of an equal image"),
+        (report.copied, "copied, with the features of an equal image"),
         (report.changed, "changed since, embedded again"),
         (report.gone, "removed from the source"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),
