@@ -25,7 +25,7 @@ from PIL import Image
 
 from headlight.errors import HeadlightError
 from headlight.features import FeatureFile, FeatureStore, StoreSettings
-from headlight.images import BadImage, open_source
+from headlight.images import BadImage, content_hash, open_source
 
 ROWS, DIM = 30, 16
 PATHS = [f"é{row:02d}.png" for row in range(ROWS)]
@@ -61,8 +61,9 @@ def store(path: Path) -> Path:
     made = FeatureStore.create(path / "features.lance", settings)
     for rows in (slice(0, 20), slice(20, ROWS)):
         ids = list(range(ROWS))[rows]
-        made.append(ids, PATHS[rows], [7] * len(ids), list(FEATURES[rows]))
-    made.delete(np.array([3]))
+        contents = [content_hash(b"%d" % i) for i in ids]
+        made.append(ids, PATHS[rows], [7] * len(ids), contents, list(FEATURES[rows]))
+    made.delete(made.rows("place")["place"].to_numpy()[[3]])
     return made.path
 
 
@@ -88,7 +89,7 @@ def read_features(path: Path) -> None:
 def read_store(path: Path) -> None:
     """All that a resume and a fit read, compared with what was written."""
     opened = FeatureStore.open(path)
-    opened.stamps()
+    opened.rows("id", "stamp", "content")
     paths, features = opened.load()
     whole = np.concatenate([features.plain[:, None], features.views], axis=1)
     expected = dict(zip(PATHS, FEATURES, strict=True))

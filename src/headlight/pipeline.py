@@ -15,7 +15,14 @@ from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress, Stages
 from headlight.images import ImageSource, open_source
 from headlight.review import refuse_discarding
-from headlight.runs import Run, check_clusters, embed_run, fit_run, refuse_other_fit
+from headlight.runs import (
+    Run,
+    check_clusters,
+    embed_run,
+    fit_run,
+    refuse_other_fit,
+    refuse_other_source,
+)
 from headlight.runs.features import features_digest, in_step
 from headlight.runs.run import load_run
 
@@ -154,6 +161,7 @@ def cluster(
     if view_images is None:
         view_images = views_used(recipe)
     again = not discard_edits
+    refuse_other_source(path, opened)
     if (path / "run.json").exists():
         former = load_run(path)
         refuse_other_fit(former, n_clusters, recipe, seed)

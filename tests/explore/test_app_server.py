@@ -300,7 +300,8 @@ def broken(run: Path, how: str) -> None:
         settings = StoreSettings(str(run), "lite0", "ab" * 32, 1280, 2, "openvino-f32")
         store = FeatureStore.create(run / "features.lance", settings)
         vectors = [np.zeros((3, 1280), np.float16)] * len(paths)
-        store.append(list(range(len(paths))), paths, [0] * len(paths), vectors)
+        nothing = [None] * len(paths)
+        store.append(list(range(len(paths))), paths, [0] * len(paths), nothing, vectors)
         rewrite_info(run, lambda info: info.pop("fit"))
     elif how == "no clusters":
         for file in run.rglob("clusters.parquet"):

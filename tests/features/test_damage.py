@@ -40,8 +40,10 @@ def test_one_flipped_bit_of_a_vector_is_noticed_wherever_it_is_read(tmp_path: Pa
 
 def test_appends_deletes_and_missing_views_keep_the_store_intact(tmp_path: Path) -> None:
     opened = FeatureStore.open(store(tmp_path))
-    opened.append([99], ["z.png"], [-1], [FEATURES[5, :1]])
-    opened.delete(np.array([8, 21]))
+    opened.append([99], ["z.png"], [-1], [None], [FEATURES[5, :1]])
+    rows = opened.rows("id", "place")
+    places = dict(zip(rows["id"].to_pylist(), rows["place"].to_pylist(), strict=True))
+    opened.delete(np.array([places[8], places[21]]))
     opened.tidy()
     paths, features = opened.load()
     left = [name for i, name in enumerate(PATHS) if i not in (3, 8, 21)]
@@ -49,7 +51,7 @@ def test_appends_deletes_and_missing_views_keep_the_store_intact(tmp_path: Path)
     row = paths.to_pylist().index("z.png")
     assert np.array_equal(features.plain[row], FEATURES[5, 0])
     assert row not in features.viewed
-    assert sorted(opened.stamps()[0].tolist()) == sorted({*range(30), 99} - {3, 8, 21})
+    assert sorted(opened.rows("id")["id"].to_pylist()) == sorted({*range(30), 99} - {3, 8, 21})
 
 
 def test_changed_settings_are_noticed(tmp_path: Path) -> None:

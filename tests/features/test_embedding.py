@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,16 +74,14 @@ def test_new_changed_and_gone_files_are_noticed(photos: Path, store: FeatureStor
     before = dict(zip(*contents(store), strict=True))
     (photos / "disc" / "00.png").unlink()
     draw("noise", 99).save(photos / "disc" / "01.png")
-    os.utime(photos / "disc" / "02.png", ns=(1, 1))
     draw("disc", 50).save(photos / "aaa.png")
     engine = MeanColour()
     report = embed(photos, store, engine)
-    assert (report.kept, report.added, report.changed, report.gone) == (33, 1, 2, 1)
-    assert engine.images == 2 * 3
+    assert (report.kept, report.added, report.changed, report.gone) == (34, 1, 1, 1)
+    assert engine.images == 2 * 2
     after = dict(zip(*contents(store), strict=True))
     assert set(after) == set(before) - {"disc/00.png"} | {"aaa.png"}
     assert (after["disc/01.png"] != before["disc/01.png"]).any()
-    assert (after["disc/02.png"] == before["disc/02.png"]).all()
 
 
 def test_store_looks_the_same_however_it_came_about(photos: Path, tmp_path: Path) -> None:
@@ -136,7 +133,7 @@ def test_stopped_right_after_a_commit_no_row_is_written_twice(
 def test_rows_written_twice_are_mended(photos: Path, store: FeatureStore) -> None:
     embed(photos, store)
     ref = next(iter(open_source(photos)))
-    store.append([ref.id], [ref.path], [ref.stamp], np.zeros((1, 2, LITE0.dim), np.float16))
+    store.append([ref.id], [ref.path], [ref.stamp], [None], np.zeros((1, 2, LITE0.dim), np.float16))
     report = embed(photos, store)
     assert (report.kept, report.added, report.gone, len(store)) == (35, 1, 0, 36)
     assert all_views(store.load()[1]).any(axis=(1, 2)).all()
@@ -152,7 +149,7 @@ def test_bad_images_are_quarantined_wherever_they_stand(photos: Path, store: Fea
     assert {reason for _, reason in report.quarantine} == {"not an image, or of an unknown format"}
     assert report.added == len(store) == 36
     (photos / "zzz.png").unlink()
-    draw("disc", 7).save(photos / "zzz.png")  # mended: taken up by the next run
+    draw("disc", 70).save(photos / "zzz.png")  # mended: taken up by the next run
     assert embed(photos, store).added == 1
 
 
@@ -170,7 +167,7 @@ def test_another_folder_in_its_place_is_refused(photos: Path, store: FeatureStor
     embed(photos, store)
     photos.rename(photos.parent / "old")
     photos.mkdir()
-    draw("disc", 0).save(photos / "other.png")
+    draw("disc", 50).save(photos / "other.png")
     with pytest.raises(HeadlightError, match="none of the images embedded before"):
         embed(photos, store)
     assert len(store) == 36

@@ -14,11 +14,12 @@ import pytest
 from headlight import cluster
 from headlight.errors import HeadlightError
 from headlight.export.onnx_encoder import Unexportable, encoder_of
+from headlight.images import open_source
 from headlight.review import refuse_discarding
 from headlight.review.discarding import edits_in_words
 from headlight.review.log import EditLog, mark_done, merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, fit_run, load_run, predict_run, restore_fit
+from headlight.runs import Run, fit_run, load_run, predict_run, relocate_run, restore_fit
 from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
 from headlight.runs.run import FIT_FILES
@@ -171,7 +172,7 @@ def test_cluster_with_a_new_photo_refuses_before_it_embeds(
     fitted: Run, fitted_copy: Path, tmp_path: Path
 ) -> None:
     photos = Path(shutil.copytree(fitted.info.source.uri, tmp_path / "photos"))
-    rewrite_info(fitted_copy, lambda info: info["source"].update(uri=str(photos)))
+    relocate_run(fitted_copy, open_source(photos))
     edited(fitted_copy)
     draw("disc", 99).save(photos / "disc" / "new.png")
     before = contents(fitted_copy)

@@ -170,7 +170,7 @@ def test_other_settings_or_images_are_refused(fitted: Run, tmp_path: Path) -> No
     with pytest.raises(HeadlightError, match="views 1, not 2"):
         embed_run(fitted.source, fitted.path, views=2, device="cpu")
     other = make_photos(tmp_path / "other", per_kind=1)
-    with pytest.raises(HeadlightError, match=r"source .*photos, not .*other"):
+    with pytest.raises(HeadlightError, match=r"source .*photos, not .*other.*headlight relocate"):
         embed_run(open_source(other), fitted.path, views=1, device="cpu")
 
 

@@ -1,4 +1,4 @@
-"""Commands that cluster: cluster, embed, fit, predict, evaluate."""
+"""Commands that cluster: cluster, embed, fit, relocate, predict, evaluate."""
 
 from __future__ import annotations
 
@@ -156,6 +156,27 @@ def fit(
             )
         write_report(fitted, progress=stages("report"))
     show_run(terminal, fitted)
+
+
+@command(CLUSTER, "relocate photos.headlight /media/disk/photos")
+def relocate(
+    run: RunFolder,
+    source: Source,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Tell a run that its images were moved."""
+    from headlight.images import open_source
+    from headlight.runs import relocate_run
+
+    terminal = Terminal(quiet, as_json)
+    opened = open_source(source)
+    found, compared = relocate_run(run, opened)
+    terminal.result(
+        f"the images of {run} are in {opened.uri}: {found:,} of {compared:,} compared are the same"
+    )
+    terminal.data({"run": str(run), "source": opened.uri, "same": found, "compared": compared})
 
 
 @command(

@@ -50,7 +50,9 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
     """Report what embedding did: how many images are new, changed, removed, unusable."""
     parts = [
         (report.kept, "already embedded"),
+        (report.found, "renamed, moved or touched, not embedded again"),
         (report.added, "new"),
+        (report.copied, "copied, with the features of an equal image"),
         (report.changed, "changed since, embedded again"),
         (report.gone, "removed from the source"),
         (len(report.quarantine), "unusable, in quarantine.parquet"),

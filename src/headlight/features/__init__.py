@@ -1,12 +1,13 @@
 """Features: made from images by an encoder, kept on disk, resumable."""
 
-from headlight.features.embed import Stages, embed_source, encode
+from headlight.features.embed import Encoded, Stages, embed_source, encode
 from headlight.features.imported import FeatureFile, import_features
 from headlight.features.store import FeatureStore, StoreSettings
 from headlight.features.update import EmbedReport, Progress
 
 __all__ = [
     "EmbedReport",
+    "Encoded",
     "FeatureFile",
     "FeatureStore",
     "Progress",

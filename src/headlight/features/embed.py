@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, tee
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,13 +15,47 @@ from headlight.encoders import Encoders
 from headlight.engines import Engine, cpu_count, engine_name
 from headlight.features.store import FeatureStore
 from headlight.features.update import EmbedReport, Progress, StoreUpdate, half
-from headlight.images import BadImage, DecodeLimits, ImageRef, ImageSource, augment, decode
+from headlight.images import (
+    BadImage,
+    DecodeLimits,
+    ImageRef,
+    ImageSource,
+    augment,
+    content_hash,
+    decode,
+)
 
 Stages = Callable[[str], Progress | None]
 """Called with the name of a stage as it begins; returns what the stage reports progress to."""
 
-Prepared = tuple[ImageRef, list[list[np.ndarray]] | BadImage]
-"""An image, and for each encoder its views as pixels, or why it can't be used."""
+
+class Encoded(NamedTuple):
+    """What became of an image.
+
+    Arguments:
+        ref: the image.
+        content: `headlight.images.content_hash` of its bytes; None if they could not be read.
+        features: (1 + views, dim) float16, or why it can't be used; None if they are known.
+    """
+
+    ref: ImageRef
+    content: bytes | None
+    features: np.ndarray | BadImage | None
+
+
+class Prepared(NamedTuple):
+    """An image before it is encoded.
+
+    Arguments:
+        ref, content: as in `Encoded`.
+        views: for each encoder its views as pixels, or why it can't be used; None if its features
+            are known.
+    """
+
+    ref: ImageRef
+    content: bytes | None
+    views: list[list[np.ndarray]] | BadImage | None
+
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,14 +88,15 @@ def embed_source(
     settings = store.settings
     with StoreUpdate(source, store, engine_name(engines), progress) as update:
         last = _last_with_views(update.ids, settings.view_images)
-        for ref, features in encode(
+        for ref, content, features in encode(
             source,
             update.todo(),
             encoders,
             engines,
             lambda ref: settings.views if ref.id <= last else 0,
+            known=update.knows,
         ):
-            update.add(ref, features)
+            update.add(ref, content, features)
     return update.report
 
 
@@ -72,9 +107,12 @@ def encode(
     engines: Sequence[Engine],
     views: Callable[[ImageRef], int],
     *,
+    known: Callable[[ImageRef, bytes], bool] | None = None,
     limits: DecodeLimits | None = None,
-) -> Iterator[tuple[ImageRef, np.ndarray | BadImage]]:
+) -> Iterator[Encoded]:
     """Features of images, in their order, while the next ones are being decoded.
+
+    With ``known``, of images with equal bytes only the first is encoded.
 
     Arguments:
         source: reads the images.
@@ -82,44 +120,75 @@ def encode(
         encoders: prepare them: an image is decoded once for all encoders and views.
         engines: run the encoders, one each.
         views: augmented views of an image, beside the plain one.
+        known: whether the features of an image are known from its content; called in threads. Once
+            an image has been returned, it must be True for others with its content.
         limits: what one image may cost.
 
     Returns:
-        Pairs of an image and its features, (1 + views, dim) float16, or why it can't be used.
+        Iterator of what became of each image.
     """
     limits = limits or DecodeLimits()
     # Images in the engines' hands, with the number of their views, or why there are none.
-    waiting: deque[tuple[ImageRef, int | BadImage]] = deque()
+    waiting: deque[tuple[ImageRef, bytes | None, int | BadImage | None]] = deque()
+    # Content of the images in the engines' hands, and of those whose features were no use.
+    first_seen: dict[bytes, BadImage | None] = {}
 
-    def prepare(ref: ImageRef) -> list[list[np.ndarray]] | BadImage:
+    def prepare(ref: ImageRef) -> Prepared:
+        content = None
         try:
-            return _views(source, ref, encoders, views(ref), limits)
+            if ref.problem:
+                raise BadImage(ref.problem)
+            data = source.read(ref.path, limits.file_bytes)
+            content = content_hash(data)
+            if known and known(ref, content):
+                return Prepared(ref, content, None)
+            return Prepared(ref, content, _views(data, ref, encoders, views(ref), limits))
         except BadImage as reason:
-            return reason
+            return Prepared(ref, content, reason)
+
+    def once(prepared: Iterable[Prepared]) -> Iterator[Prepared]:
+        """Without the views of images that equal one before them."""
+        for ref, content, found in prepared:
+            if known and content and isinstance(found, list):
+                if content in first_seen or known(ref, content):
+                    yield Prepared(ref, content, None)
+                    continue
+                first_seen[content] = None
+            yield Prepared(ref, content, found)
 
     def pixels(part: int, prepared: Iterable[Prepared]) -> Iterator[np.ndarray]:
-        for ref, found in prepared:
+        for ref, content, found in prepared:
             if part == 0:
-                waiting.append((ref, found if isinstance(found, BadImage) else len(found[0])))
-            if not isinstance(found, BadImage):
+                count = len(found[0]) if isinstance(found, list) else found
+                waiting.append((ref, content, count))
+            if isinstance(found, list):
                 yield from found[part]
 
-    streams = tee(_ordered_map(prepare, refs), len(engines))
+    def without(ref: ImageRef, content: bytes | None, why: BadImage | None) -> Encoded:
+        return Encoded(ref, content, why or (first_seen.get(content) if content else None))
+
+    streams = tee(once(_ordered_map(prepare, refs)), len(engines))
     vectors = [
         engine.encode(pixels(part, stream))
         for part, (engine, stream) in enumerate(zip(engines, streams, strict=True))
     ]
     for first in vectors[0]:
-        ref, count = waiting.popleft()
-        while isinstance(count, BadImage):
-            yield ref, count
-            ref, count = waiting.popleft()
+        ref, content, count = waiting.popleft()
+        while not isinstance(count, int):
+            yield without(ref, content, count)
+            ref, content, count = waiting.popleft()
         blocks = [[first, *islice(vectors[0], count - 1)]]
         blocks += [list(islice(others, count)) for others in vectors[1:]]
-        yield ref, half(np.concatenate([np.stack(block) for block in blocks], axis=1))
-    for ref, bad in waiting:
-        if isinstance(bad, BadImage):
-            yield ref, bad
+        features = half(np.concatenate([np.stack(block) for block in blocks], axis=1))
+        yield Encoded(ref, content, features)
+        if content and content in first_seen:
+            if isinstance(features, BadImage):
+                first_seen[content] = features
+            else:
+                del first_seen[content]
+    for ref, content, why in waiting:
+        if not isinstance(why, int):
+            yield without(ref, content, why)
 
 
 def _last_with_views(ids: np.ndarray, images: int | None) -> int:
@@ -135,12 +204,10 @@ def _last_with_views(ids: np.ndarray, images: int | None) -> int:
 
 
 def _views(
-    source: ImageSource, ref: ImageRef, encoders: Encoders, views: int, limits: DecodeLimits
+    data: bytes, ref: ImageRef, encoders: Encoders, views: int, limits: DecodeLimits
 ) -> list[list[np.ndarray]]:
     """For each encoder all views of one image, (size, size, 3) uint8; decoded once."""
-    if ref.problem:
-        raise BadImage(ref.problem)
-    image = decode(source.read(ref.path, limits.file_bytes), encoders.min_side, limits)
+    image = decode(data, encoders.min_side, limits)
     found = []
     for encoder in encoders.parts:
         made = [encoder.plain_view(image)]
@@ -149,21 +216,19 @@ def _views(
     return found
 
 
-def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """``function`` over ``items`` in threads, in order, only a few items ahead of the consumer."""
     workers = cpu_count()
     stream = iter(items)
-    queue: deque[tuple[T, Future[R]]] = deque()
+    queue: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         try:
             for item in stream:
-                queue.append((item, pool.submit(function, item)))
+                queue.append(pool.submit(function, item))
                 if len(queue) > 4 * workers:
-                    first, future = queue.popleft()
-                    yield first, future.result()
+                    yield queue.popleft().result()
             while queue:
-                first, future = queue.popleft()
-                yield first, future.result()
+                yield queue.popleft().result()
         finally:
-            for _, future in queue:
+            for future in queue:
                 future.cancel()

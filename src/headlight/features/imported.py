@@ -177,16 +177,16 @@ def import_features(
     Raises:
         HeadlightError: no row belongs to an image of the source.
     """
-    with StoreUpdate(source, store, store.settings.engine, progress) as update:
+    with StoreUpdate(source, store, store.settings.engine, progress, reads=False) as update:
         missing = {ref.path: ref for ref in update.todo()}
         order = sorted(
             (ref.path for ref in source), key=lambda path: path.encode("utf-8", "surrogatepass")
         )
         for path, features in file.rows(order):
             if ref := missing.pop(path, None):
-                update.add(ref, features)
+                update.add(ref, None, features)
         for ref in sorted(missing.values(), key=lambda ref: ref.path):
-            update.add(ref, BadImage(f"no features in {file.path.name}"))
+            update.add(ref, None, BadImage(f"no features in {file.path.name}"))
     if len(missing) == len(order):
         raise HeadlightError(
             f"{file.path}: none of its paths is an image of {source.uri}, such as {order[0]!r}"

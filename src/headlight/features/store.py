@@ -7,9 +7,9 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,20 @@ FORMAT = 2
 METADATA_KEY = b"headlight"
 CHECK_KEY = b"headlight.check"
 SCAN_ROWS = 1024
-DELETE_ROWS = 1000
+FILTER_ROWS = 1000
+CONTENT = pa.binary(16)
+# What a row says of its image.
+ROW = {
+    "id": pa.int64(),
+    "path": pa.string(),
+    "stamp": pa.int64(),
+    "content": CONTENT,
+    "place": pa.uint64(),
+}
+
+
+RowKey = tuple[int, bytes | None]
+"""Id and content: of two rows with one id, while a store is being updated, they tell which."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,8 @@ def _short(value: object) -> str:
 class FeatureStore:
     """Features on disk. Appends are atomic and durable: a kill loses none that has returned.
 
-    Lance has no checksums: a column ``check`` holds CRC-32s of each row's id, stamp and path, and
-    of each view's vector after them. What is read is compared with them.
+    Lance has no checksums: a column ``check`` holds CRC-32s of each row's id, stamp, path and
+    content, and of each view's vector after them. What is read is compared with them.
 
     Arguments:
         path: the Lance folder.
@@ -99,12 +112,11 @@ class FeatureStore:
     @classmethod
     def create(cls, path: Path, settings: StoreSettings) -> FeatureStore:
         """Create an empty store at ``path``, which must not exist, atomically."""
-        fields = [("id", pa.int64()), ("path", pa.string()), ("stamp", pa.int64())]
+        fields = [(name, kind) for name, kind in ROW.items() if name != "place"]
         vector = pa.list_(pa.float16(), settings.dim)
         fields += [(f"view_{v}", vector) for v in range(settings.views + 1)]
         fields.append(("check", pa.list_(pa.int64(), settings.views + 2)))
-        about = json.dumps(asdict(settings)).encode()
-        schema = pa.schema(fields, {METADATA_KEY: about, CHECK_KEY: _crc(about)})
+        schema = pa.schema(fields, _metadata(settings))
         for left in path.parent.glob(f".{path.name}.*"):  # by an attempt that was killed
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
@@ -144,66 +156,106 @@ class FeatureStore:
         ids: Sequence[int],
         paths: Sequence[str],
         stamps: Sequence[int],
+        contents: Sequence[bytes | None],
         features: Sequence[np.ndarray],
     ) -> None:
         """Add rows in one commit.
 
         Arguments:
-            ids: signed 64-bit, unique in the store.
+            ids: signed 64-bit.
             paths: of the images.
             stamps: signed 64-bit marks of the files' states.
+            contents: `headlight.images.content_hash` of each file; None: not known.
             features: of each image (1 + views, dim) float16, or (1, dim) if it has no views.
         """
-        columns = [pa.array(ids, pa.int64()), pa.array(paths, pa.string())]
-        columns.append(pa.array(stamps, pa.int64()))
+        columns = {
+            "id": pa.array(ids, pa.int64()),
+            "path": pa.array(paths, pa.string()),
+            "stamp": pa.array(stamps, pa.int64()),
+            "content": pa.array(contents, CONTENT),
+        }
         nothing = np.zeros(self.settings.dim, np.float16)
         for v in range(self.settings.views + 1):
             missing = np.array([len(one) <= v for one in features])
             rows = [
                 nothing if gone else one[v] for one, gone in zip(features, missing, strict=True)
             ]
-            columns.append(
-                pa.FixedSizeListArray.from_arrays(
-                    pa.array(np.concatenate(rows)),
-                    self.settings.dim,
-                    mask=pa.array(missing) if missing.any() else None,
-                )
+            columns[f"view_{v}"] = pa.FixedSizeListArray.from_arrays(
+                pa.array(np.concatenate(rows)),
+                self.settings.dim,
+                mask=pa.array(missing) if missing.any() else None,
             )
         checks = [
             _checks(key, one) + [0] * (self.settings.views + 1 - len(one))
-            for key, one in zip(_keys(ids, stamps, paths), features, strict=True)
+            for key, one in zip(_keys(ids, stamps, paths, contents), features, strict=True)
         ]
-        columns.append(pa.array(checks, pa.list_(pa.int64(), self.settings.views + 2)))
+        columns["check"] = pa.array(checks, pa.list_(pa.int64(), self.settings.views + 2))
         with _intact(self.path):
-            schema = lance.dataset(self.path).schema
-        lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
+            dataset = lance.dataset(self.path)
+            if "content" not in dataset.schema.names:  # made before contents were kept
+                dataset.add_columns(pa.field("content", CONTENT))
+                dataset = lance.dataset(self.path)
+        table = pa.table([columns[name] for name in dataset.schema.names], schema=dataset.schema)
+        lance.write_dataset(table, self.path, mode="append")
 
-    def delete(self, ids: np.ndarray) -> None:
-        """Remove the rows with these ids."""
-        if not len(ids):
+    def delete(self, places: np.ndarray) -> None:
+        """Remove the rows at these places, which `rows` gave."""
+        if not len(places):
             return
         dataset = lance.dataset(self.path)
-        for start in range(0, len(ids), DELETE_ROWS):
-            chunk = ", ".join(str(i) for i in ids[start : start + DELETE_ROWS])
-            dataset.delete(f"id in ({chunk})")
+        for chunk in _chunks(places):
+            dataset.delete(f"_rowid in ({chunk})")
+
+    def set_source(self, source: str) -> None:
+        """Change where the images are said to be, atomically."""
+        settings = replace(self.settings, source=source)
+        with _intact(self.path):
+            dataset = lance.dataset(self.path)
+        dataset.update_schema_metadata(_metadata(settings), replace=True)
+        self.settings = settings
+        self.tidy()
 
     def tidy(self) -> None:
         """Delete files that earlier commits left behind: old manifests and deleted rows."""
         lance.dataset(self.path).cleanup_old_versions(older_than=timedelta(0))
 
-    def stamps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and stamps of all rows, (n,) int64 each.
+    def rows(self, *columns: str) -> pa.Table:
+        """What is known of every row beside its features, in the order in which rows were added.
+
+        Arguments:
+            columns: some of ``id``, ``path``, ``stamp`` and ``content`` (see `append`), and
+                ``place``, which `delete` takes: uint64.
 
         Raises:
             HeadlightError: the store is damaged; all reading methods raise this.
         """
-        found = [(batch["id"], batch["stamp"]) for batch, _ in self.scan(())]
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        ids, stamps = (
-            np.concatenate([column.to_numpy() for column in c]) for c in zip(*found, strict=True)
+        schema = pa.schema([(name, ROW[name]) for name in columns])
+        return pa.Table.from_batches(
+            (batch.select(columns).cast(schema) for batch, _ in self.scan(())), schema
         )
-        return ids, stamps
+
+    def views_of(self, rows: Iterable[RowKey]) -> dict[RowKey, np.ndarray]:
+        """Features of some rows, read in one pass for every thousand.
+
+        Arguments:
+            rows: id and content of each.
+
+        Returns:
+            Of each of these (1 + views, dim) float16, or (1, dim) if it has no views.
+        """
+        wanted = set(rows)
+        views = range(self.settings.views + 1)
+        found: dict[RowKey, np.ndarray] = {}
+        for chunk in _chunks(sorted({one for one, _ in wanted})):
+            for batch, vectors in self.scan(views, f"id in ({chunk})"):
+                there = [iter(batch[f"view_{v}"].is_valid().to_pylist()) for v in views]
+                streams = [iter(one) for one in vectors]
+                keys = zip(batch["id"].to_pylist(), batch["content"].to_pylist(), strict=True)
+                for key in keys:
+                    stack = [next(s) for s, has in zip(streams, there, strict=True) if next(has)]
+                    if key in wanted:
+                        found[key] = np.stack(stack)
+        return found
 
     def load(self) -> tuple[pa.Array, Features]:
         """All features, sorted by the bytes of the path, independent of the order of appends.
@@ -252,25 +304,33 @@ class FeatureStore:
         table = dataset.to_table(columns={"there": "view_1 is not null"}, scan_in_order=True)
         return table["there"].to_numpy()
 
-    def scan(self, views: Sequence[int]) -> Iterator[tuple[pa.RecordBatch, list[np.ndarray]]]:
+    def scan(
+        self, views: Sequence[int], where: str | None = None
+    ) -> Iterator[tuple[pa.RecordBatch, list[np.ndarray]]]:
         """All rows, some thousand at a time, in the order they were added, checked.
 
         Arguments:
             views: which to read, ascending.
+            where: which rows, in SQL; None: all.
 
         Returns:
-            Iterator of the columns id, stamp and path, and of each view the vectors,
+            Iterator of the columns that `rows` can give, and of each view the vectors,
             (rows, dim) float16; rows without that view are left out.
         """
         names = [f"view_{v}" for v in views]
         with _intact(self.path):
-            scan = lance.dataset(self.path).to_batches(
-                columns=["id", "stamp", "path", "check", *names],
+            dataset = lance.dataset(self.path)
+            known = [name for name in ROW if name in dataset.schema.names]
+            scan = dataset.to_batches(
+                columns=[*known, "check", *names],
+                filter=where,
                 batch_size=SCAN_ROWS,
                 scan_in_order=True,
                 batch_readahead=2,
+                with_row_id=True,
             )
-            for batch in scan:
+            for scanned in scan:
+                batch = _row_columns(scanned)
                 columns = [batch[name] for name in names]
                 self._check(batch, views, columns)
                 flat = (column.flatten().to_numpy() for column in columns)
@@ -279,7 +339,12 @@ class FeatureStore:
     def _check(self, batch: pa.RecordBatch, views: Sequence[int], columns: list[pa.Array]) -> None:
         checks = batch["check"].flatten().to_numpy().reshape(len(batch), -1)
         paths = batch["path"].to_pylist()
-        keys = _keys(batch["id"].to_pylist(), batch["stamp"].to_pylist(), paths)
+        keys = _keys(
+            batch["id"].to_pylist(),
+            batch["stamp"].to_pylist(),
+            paths,
+            batch["content"].to_pylist(),
+        )
         crcs = np.fromiter((zlib.crc32(key) for key in keys), np.int64, len(batch))
         wrong = crcs != checks[:, 0]
         for view, column in zip(views, columns, strict=True):
@@ -297,9 +362,33 @@ class FeatureStore:
             )
 
 
-def _keys(ids: Sequence[int], stamps: Sequence[int], paths: Sequence[str]) -> Iterator[bytes]:
-    for one, stamp, path in zip(ids, stamps, paths, strict=True):
-        yield b"%d %d %b" % (one, stamp, path.encode())
+def _row_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """With the place of each row, and its content where that is not known."""
+    batch = batch.rename_columns({"_rowid": "place"})
+    if "content" not in batch.schema.names:  # the store was made before contents were kept
+        batch = batch.append_column("content", pa.nulls(len(batch), CONTENT))
+    return batch
+
+
+def _metadata(settings: StoreSettings) -> dict[str, str]:
+    about = json.dumps(asdict(settings))
+    return {METADATA_KEY.decode(): about, CHECK_KEY.decode(): _crc(about.encode()).decode()}
+
+
+def _chunks(numbers: Sequence[int] | np.ndarray) -> Iterator[str]:
+    """For SQL, some at a time."""
+    for start in range(0, len(numbers), FILTER_ROWS):
+        yield ", ".join(str(number) for number in numbers[start : start + FILTER_ROWS])
+
+
+def _keys(
+    ids: Sequence[int],
+    stamps: Sequence[int],
+    paths: Sequence[str],
+    contents: Sequence[bytes | None],
+) -> Iterator[bytes]:
+    for one, stamp, path, content in zip(ids, stamps, paths, contents, strict=True):
+        yield b"%d %d %b%b" % (one, stamp, path.encode(), content or b"")
 
 
 def _checks(key: bytes, vectors: np.ndarray) -> list[int]:

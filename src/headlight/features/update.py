@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from headlight.errors import HeadlightError
-from headlight.features.store import FeatureStore
-from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.features.contents import KnownContents, as_numpy, place
+from headlight.features.store import FeatureStore, RowKey
+from headlight.images import BadImage, DecodeLimits, ImageRef, ImageSource, content_hash
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as work proceeds."""
@@ -17,6 +20,7 @@ Progress = Callable[[int, int], None]
 FEWEST_A_COMMIT = 256
 BYTES_A_COMMIT = 64 * 2**20
 COMMITS_UNTIL_TIDY = 200
+SAMPLE = 64  # images read to see whether a source with other paths has the same images
 
 
 @dataclass
@@ -25,32 +29,59 @@ class EmbedReport:
 
     Arguments:
         kept: images that were already embedded.
+        found: images found again by their content under another path or date; they keep their
+            features.
         added: images encoded for the first time.
-        changed: images encoded again because their file's size or time changed.
+        copied: new files with the content of another image, whose features they share.
+        changed: files with another content than before.
         gone: images removed from the source, whose features were deleted.
         others: files of the source that don't claim to be images, skipped.
         quarantine: (path, reason) of every image that can't be used.
     """
 
     kept: int = 0
+    found: int = 0
     added: int = 0
+    copied: int = 0
     changed: int = 0
     gone: int = 0
     others: int = 0
     quarantine: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def written(self) -> int:
+        """Images that have features."""
+        return self.kept + self.found + self.added + self.copied + self.changed
+
+
+class Row(NamedTuple):
+    """A row to write.
+
+    Arguments:
+        ref: the image.
+        content: of its bytes; None if they were not read.
+        features: its own, or the id and the content of the row that has them.
+    """
+
+    ref: ImageRef
+    content: bytes | None
+    features: np.ndarray | RowKey
+
 
 class StoreUpdate:
     """Finds what a store lacks of its source, and writes it.
 
-    Use it as a context manager: pending rows commit when it ends, also by Ctrl-C. Memory is bounded
-    by the batch, and by some 50 bytes per image for knowing what is done.
+    Use it as a context manager: pending rows commit when it ends, also by Ctrl-C. Rows of files
+    that are no longer as they were stay until the end, since another file may have their content.
+    Memory is bounded by the batch, and by some 100 bytes per image for knowing what is done.
 
     Arguments:
         source: the images.
         store: their features so far.
         engine: what computes the missing ones.
         progress: called with the number of images done and their total.
+        reads: images are read, so that their content is known. Rows without one, of a store made
+            before contents were kept, then get it.
 
     Raises:
         HeadlightError: no image of the store is in the source any more.
@@ -62,34 +93,48 @@ class StoreUpdate:
         store: FeatureStore,
         engine: str,
         progress: Progress | None = None,
+        *,
+        reads: bool = True,
     ) -> None:
         self._source, self._store, self._progress = source, store, progress
         self._engine = engine
         marks = np.fromiter(((ref.id, ref.stamp) for ref in source), np.dtype((np.int64, 2)))
         self.ids = marks[:, 0]
-        stored, stamps = store.stamps()
-        values, first, counts = np.unique(stored, return_index=True, return_counts=True)
-        # An image that somehow got two rows is taken for new: both go, and it is encoded again.
-        single = counts == 1
-        ids, stamps = values[single], stamps[first[single]]
+        rows = store.rows("id", "stamp", "content", "place")
+        ids, stamps, places = (rows[name].to_numpy() for name in ("id", "stamp", "place"))
+        contents = as_numpy(rows["content"])
+        has_content = contents != b""
+        self._stored = len(ids)
+
         order = np.argsort(self.ids)
-        places = np.searchsorted(self.ids[order], ids)
-        there = np.zeros(len(ids), bool)
-        within = places < len(order)
-        there[within] = self.ids[order[places[within]]] == ids[within]
+        at = np.minimum(np.searchsorted(self.ids[order], ids), len(order) - 1)
+        there = self.ids[order[at]] == ids if len(order) else np.zeros(len(ids), bool)
         same = there.copy()
-        same[there] = marks[order[places[there]], 1] == stamps[there]
-        if len(ids) and not there.any():
+        same[there] = marks[order[at[there]], 1] == stamps[there]
+        # An image that somehow got two rows is taken for new: both go, and it is encoded again.
+        _, which, counts = np.unique(ids[same], return_inverse=True, return_counts=True)
+        twice = np.zeros(len(ids), bool)
+        twice[same] = counts[which] > 1
+        usable = has_content & ~twice
+        self._known = KnownContents(contents[usable], ids[usable])
+        if len(ids) and not there.any() and not (reads and self._finds_any(marks, stamps)):
             raise HeadlightError(
                 "none of the images embedded before are in the source any more: "
                 "check the source, or choose another run folder with -o"
             )
-        self._kept, self._stamps = ids[same], stamps[same]
-        self._changed = set(ids[there & ~same].tolist())
-        store.delete(np.concatenate([ids[~same], values[~single]]))
-        self.report = EmbedReport(kept=int(same.sum()), gone=int((~there).sum()))
+
+        kept = same & ~twice
+        lacking = kept & ~has_content & reads
+        self._stale = places[~kept]
+        kept &= ~lacking
+        before = there & ~same
+        self._kept, self._stamps = _by_first(ids[kept], stamps[kept])
+        self._lacking, self._places = _by_first(ids[lacking], places[lacking])
+        self._before, self._contents = _by_first(ids[before], contents[before])
+        self._left, self._left_count = np.unique(contents[~there], return_counts=True)
+        self.report = EmbedReport(kept=int(kept.sum()), gone=int((~there).sum()))
         self.report.others = source.others
-        self._rows: list[tuple[ImageRef, np.ndarray]] = []
+        self._rows: list[Row] = []
         self._commits = 0
         vectors = store.settings.dim * (store.settings.views + 1)
         self._largest = max(FEWEST_A_COMMIT, BYTES_A_COMMIT // (2 * vectors))
@@ -97,59 +142,146 @@ class StoreUpdate:
     def __enter__(self) -> StoreUpdate:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         if self._rows:
             self._commit()
+        if failed is None:
+            self._store.delete(self._stale)
         self._store.tidy()
 
     def todo(self) -> Iterator[ImageRef]:
         """The images to encode, in the source's order."""
         return (ref for ref in self._source if not self._has(ref))
 
-    def add(self, ref: ImageRef, features: np.ndarray | BadImage) -> None:
-        """Take an image's features, (1 + views, dim) or (1, dim) of any float, or why it has none.
+    def knows(self, ref: ImageRef, content: bytes) -> bool:
+        """Whether `add` needs no features of an image with this content."""
+        return self._row_of(ref, content) is not None
+
+    def add(
+        self, ref: ImageRef, content: bytes | None, features: np.ndarray | BadImage | None
+    ) -> None:
+        """Take an image.
+
+        Arguments:
+            ref: the image.
+            content: of its bytes; None if they were not read.
+            features: (1 + views, dim) or (1, dim) of any float, or why it has none; None: those of
+                its content, which is known.
 
         Raises:
             HeadlightError: the store holds features of another engine.
         """
         report = self.report
-        if not isinstance(features, BadImage):
+        if isinstance(features, np.ndarray):
             features = half(features)
         if isinstance(features, BadImage):
-            report.quarantine.append((ref.path, str(features)))
+            if self._lacks(ref):  # the row is as good as before
+                report.kept += 1
+            else:
+                report.quarantine.append((ref.path, str(features)))
+        elif features is None:
+            if not content or not (shared := self._row_of(ref, content)):
+                raise ValueError(f"{ref.path} has no features, and its content is not known")
+            self._count_known(ref, content)
+            self._rows.append(Row(ref, content, shared))
         else:
-            if report.kept and self._engine != self._store.settings.engine:
+            if self._stored and self._engine != self._store.settings.engine:
                 raise HeadlightError(
                     f"{self._store.path} holds features computed by {self._store.settings.engine}; "
                     f"{self._engine} rounds differently: use the earlier --device and --precision, "
                     "or choose another run folder with -o"
                 )
-            self._rows.append((ref, features))
-            report.added += ref.id not in self._changed
-            report.changed += ref.id in self._changed
-            # Batches grow with the store: the number of commits grows with its logarithm.
-            written = report.kept + report.added + report.changed
-            if len(self._rows) >= min(self._largest, max(FEWEST_A_COMMIT, written // 100)):
-                self._commit()
+            known_path = place(self._before, ref.id) is not None
+            report.added += not known_path
+            report.changed += known_path
+            self._rows.append(Row(ref, content, features))
+            if content:
+                self._known.add(content, ref.id)
+        # Batches grow with the store: the number of commits grows with its logarithm.
+        if len(self._rows) >= min(self._largest, max(FEWEST_A_COMMIT, report.written // 100)):
+            self._commit()
         if self._progress:
-            done = report.kept + report.added + report.changed + len(report.quarantine)
-            self._progress(done, len(self.ids))
+            self._progress(report.written + len(report.quarantine), len(self.ids))
+
+    def _row_of(self, ref: ImageRef, content: bytes) -> RowKey | None:
+        """The row with the features of an image."""
+        if self._lacks(ref):
+            return ref.id, None
+        found = self._known.get(content)
+        return None if found is None else (found, content)
+
+    def _count_known(self, ref: ImageRef, content: bytes) -> None:
+        report = self.report
+        before = place(self._before, ref.id)
+        if self._lacks(ref):
+            report.kept += 1
+        elif before is not None and place(self._contents[before : before + 1], content) == 0:
+            report.found += 1
+        elif (i := place(self._left, content)) is not None and self._left_count[i]:
+            self._left_count[i] -= 1
+            report.found += 1
+            report.gone -= 1
+        elif before is not None:
+            report.changed += 1
+        else:
+            report.copied += 1
 
     def _commit(self) -> None:
-        refs, features = zip(*self._rows, strict=True)
-        self._rows.clear()  # first: stopped right after the append, they must not be added again
+        rows = self._rows
+        found: dict[RowKey, np.ndarray] = {
+            (r.ref.id, r.content): r.features for r in rows if isinstance(r.features, np.ndarray)
+        }
+        shared = {r.features for r in rows if isinstance(r.features, tuple)}
+        found |= self._store.views_of(shared - found.keys())
+        features = [
+            found[r.features] if isinstance(r.features, tuple) else r.features for r in rows
+        ]
+        self._rows = []  # first: stopped right after the append, they must not be added again
         self._store.append(
-            [r.id for r in refs], [r.path for r in refs], [r.stamp for r in refs], features
+            [r.ref.id for r in rows],
+            [r.ref.path for r in rows],
+            [r.ref.stamp for r in rows],
+            [r.content for r in rows],
+            features,
         )
+        # At once: a row and its successor with the same stamp would be an image with two rows.
+        filled = [r for r in rows if self._lacks(r.ref)]
+        ids = np.array([r.ref.id for r in filled], np.int64)
+        self._store.delete(self._places[np.searchsorted(self._lacking, ids)])
+        for r in filled:
+            if r.content and self._known.get(r.content) is None:
+                self._known.add(r.content, r.ref.id)
         self._commits += 1
         if self._commits % COMMITS_UNTIL_TIDY == 0:
             self._store.tidy()
 
+    def _finds_any(self, marks: np.ndarray, stamps: np.ndarray) -> bool:
+        """Whether some of the source's images have a known content: their paths are all new.
+
+        A sample is read, first of files with a known size and time.
+        """
+        order = np.lexsort((self.ids, ~np.isin(marks[:, 1], stamps)))[:SAMPLE]
+        wanted = set(self.ids[order].tolist())
+        for ref in self._source:
+            if ref.id in wanted:
+                with suppress(BadImage):
+                    data = self._source.read(ref.path, DecodeLimits().file_bytes)
+                    if self._known.get(content_hash(data)) is not None:
+                        return True
+        return False
+
     def _has(self, ref: ImageRef) -> bool:
-        i = int(np.searchsorted(self._kept, ref.id))
-        return i < len(self._kept) and bool(
-            self._kept[i] == ref.id and self._stamps[i] == ref.stamp
-        )
+        i = place(self._kept, ref.id)
+        return i is not None and bool(self._stamps[i] == ref.stamp)
+
+    def _lacks(self, ref: ImageRef) -> bool:
+        """Whether the image has a row without a content."""
+        return place(self._lacking, ref.id) is not None
+
+
+def _by_first(ids: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(ids, kind="stable")
+    return ids[order], others[order]
 
 
 def half(features: np.ndarray) -> np.ndarray | BadImage:

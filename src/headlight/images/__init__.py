@@ -3,7 +3,7 @@
 from headlight.images.augmentation import augment
 from headlight.images.decoding import DecodeLimits, decode
 from headlight.images.open import open_source
-from headlight.images.source import BadImage, ImageRef, ImageSource
+from headlight.images.source import BadImage, ImageRef, ImageSource, content_hash
 
 __all__ = [
     "BadImage",
@@ -11,6 +11,7 @@ __all__ = [
     "ImageRef",
     "ImageSource",
     "augment",
+    "content_hash",
     "decode",
     "open_source",
 ]

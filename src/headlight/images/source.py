@@ -50,6 +50,11 @@ class ImageRef:
         return _hash64(f"{self.size}:{self.mtime_ns}".encode())
 
 
+def content_hash(data: bytes) -> bytes:
+    """What tells an image wherever it lies: BLAKE2b of its file's bytes, 128 bits."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
 def natural_key(path: str) -> list[tuple[int, str]]:
     """Sorts paths as sources keep their images: ``file#9`` before ``file#10``."""
     parts = re.split(r"([0-9]+)", path)

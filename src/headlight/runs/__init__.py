@@ -4,6 +4,7 @@ from headlight.runs.embedding import embed_run
 from headlight.runs.fits import restore_fit
 from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
 from headlight.runs.prediction import predict_run
+from headlight.runs.relocating import refuse_other_source, relocate_run
 from headlight.runs.run import Run, load_run
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
     "load_run",
     "predict_run",
     "refuse_other_fit",
+    "refuse_other_source",
+    "relocate_run",
     "restore_fit",
 ]

@@ -27,7 +27,8 @@ from headlight.features import (
 from headlight.images import ImageSource
 from headlight.runs.files import write_table
 from headlight.runs.info import EncoderInfo, RunInfo, SourceInfo, Timing, write_record
-from headlight.runs.run import INFO, Run, load_run, locked
+from headlight.runs.relocating import refuse_other_source
+from headlight.runs.run import FEATURES, INFO, Run, load_run, locked
 
 # `--encoder features:FILE`: made elsewhere, and only taken over.
 IMPORTED = "features:"
@@ -69,6 +70,7 @@ def embed_run(
     if view_images is not None and view_images < 0:
         raise HeadlightError(f"--view-images {view_images}: give 0 or more images")
     refuse_foreign(path)
+    refuse_other_source(path, source)
     if source.count == 0:
         others = f" among its {counted(source.others, 'file')}" if source.others else ""
         raise HeadlightError(f"no images in {source.uri}{others}")
@@ -145,7 +147,7 @@ def _encoding(
     precision: str,
 ) -> tuple[StoreSettings, Work]:
     encoders = load_encoders(encoder)
-    folder = path / "features.lance"
+    folder = path / FEATURES
     if precision == "auto" and folder.exists():
         engines = engines_like(encoders, FeatureStore.open(folder).settings.engine, device)
     else:
@@ -187,14 +189,14 @@ def refuse_foreign(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise HeadlightError(f"{path} is a file, not a run folder: choose another -o")
-    if not path.is_dir() or (path / INFO).exists() or (path / "features.lance").exists():
+    if not path.is_dir() or (path / INFO).exists() or (path / FEATURES).exists():
         return
     if any(not child.name.startswith(".") for child in path.iterdir()):
         raise HeadlightError(f"{path} exists and is not a run of headlight: choose another -o")
 
 
 def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
-    folder = path / "features.lance"
+    folder = path / FEATURES
     if not folder.exists():
         return FeatureStore.create(folder, wanted)
     store = FeatureStore.open(folder)
@@ -202,10 +204,8 @@ def _store(path: Path, wanted: StoreSettings) -> FeatureStore:
         shutil.rmtree(folder)
         return FeatureStore.create(folder, wanted)
     if differences := store.settings.differences(wanted):
-        moved = store.settings.source != wanted.source
         raise HeadlightError(
             f"{path} already holds features with {'; '.join(differences)}: choose another -o, "
             "or use the earlier settings"
-            + (f"; if the images were moved, put a link to them at {store.settings.source}" * moved)
         )
     return store

@@ -51,7 +51,8 @@ def features_digest(store: FeatureStore) -> str:
     Arguments:
         store: the features.
     """
-    ids, stamps = store.stamps()
+    rows = store.rows("id", "stamp")
+    ids, stamps = rows["id"].to_numpy(), rows["stamp"].to_numpy()
     order = np.argsort(ids, kind="stable")
     made = store.settings
     settings = (made.weights, made.engine, made.views, made.view_images)
@@ -67,9 +68,10 @@ def in_step(run: Run, source: ImageSource) -> bool:
     """
     try:
         unusable = set(run.quarantine["path"].to_pylist())
-        stored = {int(one): int(stamp) for one, stamp in zip(*run.features.stamps(), strict=True)}
+        rows = run.features.rows("id", "stamp")
     except HeadlightError:  # embedding makes them again, or says what is wrong
         return False
+    stored = dict(zip(rows["id"].to_pylist(), rows["stamp"].to_pylist(), strict=True))
     found = 0
     for ref in source:
         if stored.get(ref.id) == ref.stamp:

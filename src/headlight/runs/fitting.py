@@ -76,10 +76,11 @@ def fit_run(
         store = run.features
         paths, stored = store.load()
         plain = stored.plain
-        if len(plain) < run.info.source.images:
+        if len(plain) != run.info.source.images:
             raise HeadlightError(
-                f"{store.path} has {len(plain):,} of the {run.info.source.images:,} images of "
-                f"{run.path}: run the `headlight cluster` or `embed` of before again"
+                f"{store.path} has {counted(len(plain), 'row')} for the "
+                f"{counted(run.info.source.images, 'image')} of {run.path}, as after an "
+                "interrupted update: run the `headlight cluster` or `embed` of before again"
             )
         blocks = store.settings.dims or None
         scp = SCP(n_clusters, recipe=recipe, blocks=blocks, random_state=seed, device=device)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from headlight.encoders import load_encoders, part_names
 from headlight.engines import engine_name, engines_like
 from headlight.errors import HeadlightError
-from headlight.features import Progress, encode
-from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.features import Encoded, Progress, encode
+from headlight.images import ImageSource
 from headlight.runs.embedding import IMPORTED
 from headlight.runs.files import atomic, without_formulas
 from headlight.runs.run import Run
@@ -128,11 +128,15 @@ def _writer(out: Path, temporary: Path) -> pq.ParquetWriter | pyarrow.csv.CSVWri
     return pq.ParquetWriter(temporary, SCHEMA, compression="zstd")
 
 
-def _predicted(block: list[tuple[ImageRef, np.ndarray | BadImage]], model: SCP) -> pa.Table:
-    good = [(i, f) for i, (_, f) in enumerate(block) if not isinstance(f, BadImage)]
+def _predicted(block: list[Encoded], model: SCP) -> pa.Table:
+    good = [
+        (i, one.features) for i, one in enumerate(block) if isinstance(one.features, np.ndarray)
+    ]
     columns: dict[str, list] = {name: [None] * len(block) for name in SCHEMA.names}
-    columns["path"] = [ref.path for ref, _ in block]
-    columns["error"] = [str(f) if isinstance(f, BadImage) else None for _, f in block]
+    columns["path"] = [one.ref.path for one in block]
+    columns["error"] = [
+        None if isinstance(one.features, np.ndarray) else str(one.features) for one in block
+    ]
     if good:
         probabilities = model.predict_proba(np.stack([f for _, f in good]))
         for name, values in assignment_columns(probabilities).items():

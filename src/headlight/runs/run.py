@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headlight.images import ImageSource
 
 INFO = "run.json"
+FEATURES = "features.lance"
 FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
@@ -97,8 +98,8 @@ class Run:
             return open_source(self.info.source.uri)
         except HeadlightError as error:
             raise HeadlightError(
-                f"the images of {self.path} are gone: {error}; move them back, or put a link "
-                "there to where they are now"
+                f"the images of {self.path} are gone: {error}; move them back, or run `headlight "
+                f"relocate {self.path} NEW_PLACE`"
             ) from error
 
     @property
@@ -106,7 +107,7 @@ class Run:
         """The features of the images."""
         from headlight.features import FeatureStore
 
-        store = FeatureStore.open(self.path / "features.lance")
+        store = FeatureStore.open(self.path / FEATURES)
         made, stored = self.info.encoder, store.settings
         if (made.weights, made.dim, made.views) != (stored.weights, stored.dim, stored.views):
             raise HeadlightError(
