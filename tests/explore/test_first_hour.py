@@ -139,8 +139,8 @@ def enter_takes_what_is_highlighted_and_undo_selects_again(tab: Tab) -> None:
     tab.press("r")
     tab.answer("Round things", "Rename")
     tab.name("Round things")
-    tab.page.click("[data-cluster='5']")
-    tab.name("cluster-05")
+    tab.page.click("[data-cluster='10']")  # a smaller one
+    tab.name("cluster-10")
     tab.press("r")
     tab.answer("Round", "Rename")
     tab.name("Round")
