@@ -85,7 +85,7 @@ class Constants:
 
     Calibration:
         confidence_power: of the share of edges inside clusters, which gives the mean confidence to
-            reach; 3 and 4 are worse in the mean of sets.
+            reach; 3 is worse in the mean of 17 sets.
         resamples, resample_rows, resample_cluster_rows: k-means clusterings of random halves of the
             rows, of at most so many rows or so many per cluster.
         temperature_rows: rows that the temperature is fitted on.
