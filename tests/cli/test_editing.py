@@ -250,6 +250,13 @@ def test_wrong_usage_is_exit_2(run: Path) -> None:
         edit(run, *arguments, code=2)
 
 
+def test_a_forgotten_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["rename", 3, "Shoes"], ["undo"]):
+        said = edit(Path(arguments[0]), *arguments[1:], code=2).stderr
+        assert f"headlight edit RUN {arguments[0]}" in said
+
+
 def test_edits_of_an_earlier_fit_are_mentioned(run: Path) -> None:
     edit(run, "rename", 0, "x")
     rewrite_info(run, lambda info: info["fit"].update(id="f" * 16))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from headlight.cli.command import app, command, examples_shown
 from headlight.cli.looking import REVIEW
@@ -29,7 +30,18 @@ Files = Annotated[
 ]
 Remove = Annotated[bool, typer.Option("--remove", help="Remove the mark instead.")]
 
-edits = typer.Typer(no_args_is_help=True)
+
+class _RunFirst(TyperGroup):
+    """Says so if the run was forgotten: `headlight edit undo`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        given: Path = ctx.params["run"]
+        if str(given) in self.commands and not given.exists():
+            ctx.fail(f"the run comes first: headlight edit RUN {given} …")
+        return super().invoke(ctx)
+
+
+edits = typer.Typer(cls=_RunFirst, no_args_is_help=True)
 app.add_typer(
     edits,
     name="edit",
