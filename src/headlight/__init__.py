@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from headlight.errors import HeadlightError
     from headlight.explore import write_report
     from headlight.pipeline import cluster, embed, update
-    from headlight.runs import Run, load_run
+    from headlight.run import Run, load_run
 
 __version__ = "0.1.0"
 __all__ = [
@@ -23,11 +23,11 @@ _HOME = {
     "SCP": "headlight.clustering",
     "Features": "headlight.clustering",
     "HeadlightError": "headlight.errors",
-    "Run": "headlight.review",
+    "Run": "headlight.run",
     "cluster": "headlight.pipeline",
     "embed": "headlight.pipeline",
     "update": "headlight.pipeline",
-    "load_run": "headlight.review",
+    "load_run": "headlight.run",
     "write_report": "headlight.explore",
 }
 

@@ -15,9 +15,9 @@ from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress, Stages
 from headlight.images import ImageSource, open_source
 from headlight.review import UpdateReport, fit_again, is_living, update_run
-from headlight.runs import Run, check_clusters, embed_run, refuse_other_fit, refuse_other_source
+from headlight.run import Run, as_run
+from headlight.runs import check_clusters, embed_run, refuse_other_fit, refuse_other_source
 from headlight.runs.features import features_digest
-from headlight.runs.prediction import refuse_code
 from headlight.runs.run import load_run
 
 
@@ -176,7 +176,7 @@ def cluster(
             former, opened, stages=stages, on_embedded=on_embedded, **embedding
         )
         if on_updated:
-            on_updated(run, updated)
+            on_updated(as_run(run), updated)
     else:
         if view_images is None:
             embedding["view_images"] = views_used(recipe)
@@ -197,7 +197,7 @@ def cluster(
     from headlight.explore import write_report
 
     write_report(run, progress=stages("report") if stages else None)
-    return run
+    return as_run(run)
 
 
 def update(
@@ -213,30 +213,18 @@ def update(
 
     Arguments:
         run: the folder.
-        source: its images; None: where they were. If they were moved, `headlight relocate` first.
-        encoder: name of the run's encoder; required only if it is ``torch:``, which imports code.
-        device: where to embed; None: as before.
-        stages: called with ``embed``, ``update`` and ``report``, in this order; returns the
-            progress callback of each.
-        on_embedded: called with the `EmbedReport` after embedding.
+        source, encoder, device, stages, on_embedded: see `Run.update`.
 
     Returns:
-        The run, and what was done: see `headlight.review.updating.UpdateReport`.
+        The run, and what was done.
 
     Raises:
-        HeadlightError: see `headlight.review.updating.update_run`.
+        HeadlightError: see there.
     """
-    former = load_run(run)
-    refuse_code(former, encoder)
-    opened = None if source is None else open_source(source)
-    if opened:
-        refuse_other_source(former.path, opened)
-    options = {} if device is None else {"device": device}
-    updated, report = update_run(former, opened, stages=stages, on_embedded=on_embedded, **options)
-    if report.changed:
-        from headlight.explore import write_report
-
-        write_report(updated, progress=stages("report") if stages else None)
+    updated = as_run(load_run(run))
+    report = updated.update(
+        source, encoder=encoder, device=device, stages=stages, on_embedded=on_embedded
+    )
     return updated, report
 
 
