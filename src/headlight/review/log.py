@@ -57,6 +57,11 @@ def assign(to: Mapping[int, np.ndarray]) -> Edit:
     return {"edit": "assign", **_targets(to, {})}
 
 
+def take_over(to: Mapping[int, np.ndarray], new: Mapping[int, str], fit: str) -> Edit:
+    """Like `assign`, as another fit of the run has them; ``new`` names the new clusters."""
+    return {"edit": "assign", "of": fit, **_targets(to, new)}
+
+
 def mark_outliers(rows: np.ndarray, value: bool) -> Edit:
     """Mark rows as outliers, which belong to no cluster, or remove the mark."""
     return {"edit": "outlier", "rows": pack_rows(rows), "value": value}

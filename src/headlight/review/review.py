@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review import log as edits
-from headlight.review.changes import Change, ReviewState, free_name, plan
+from headlight.review.changes import Change, ReviewState, free_name, made_free, plan, unnamed
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
 from headlight.runs.projected import centre_of, projected_rows, typical_first
 from headlight.runs.run import Run, load_run
@@ -180,6 +180,33 @@ class Review:
             new = self.new_cluster(int(labels.max()))
             to = {other: members[labels == i] for i, other in enumerate(new, 1)}
             return edits.split(cluster, to, new)
+
+        return self._edit(made)
+
+    def take_over(self, moves: Sequence[tuple[int | str, np.ndarray]], fit: str) -> Change:
+        """Move rows to where another fit of the run has them. See `edit`.
+
+        Arguments:
+            moves: a cluster, or the name of a new one (made free if it is taken), and its new rows,
+                integers (m,).
+            fit: id of that fit.
+        """
+
+        def made() -> Edit:
+            names = [target for target, _ in moves if isinstance(target, str)]
+            fresh = iter(self.new_cluster(len(names)).items())
+            to: dict[int, np.ndarray] = {}
+            new: dict[int, str] = {}
+            for target, rows in moves:
+                if isinstance(target, str):
+                    cluster, default = next(fresh)
+                    taken = [*self.names.values(), *new.values()]
+                    # A name that nobody gave holds a number, which here is another one.
+                    new[cluster] = default if unnamed(target) else made_free(target, taken)
+                else:
+                    cluster = target
+                to[cluster] = rows
+            return edits.take_over(to, new, fit)
 
         return self._edit(made)
 

@@ -22,6 +22,8 @@ def _outlier(edit: Edit) -> str:
 
 def _put(edit: Edit) -> str:
     rows = ",".join(part for part in edit["to"].values() if part)
+    if "of" in edit:
+        return f"taking over {_images(rows)} from another fit"
     return f"{'refit' if edit['edit'] == 'assign' else 'move'} of {_images(rows)}"
 
 

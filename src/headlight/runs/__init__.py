@@ -1,7 +1,7 @@
 """Run folders: creating, fitting, reading them, and predicting with them."""
 
 from headlight.runs.embedding import embed_run
-from headlight.runs.fits import restore_fit
+from headlight.runs.fits import fits_of, restore_fit, run_at
 from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
 from headlight.runs.prediction import predict_run
 from headlight.runs.relocating import refuse_other_source, relocate_run
@@ -12,10 +12,12 @@ __all__ = [
     "check_clusters",
     "embed_run",
     "fit_run",
+    "fits_of",
     "load_run",
     "predict_run",
     "refuse_other_fit",
     "refuse_other_source",
     "relocate_run",
     "restore_fit",
+    "run_at",
 ]

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +78,50 @@ def publish(folder: Path, fit: str) -> None:
             shutil.copyfile(folder / FITS / fit / name, temporary)
 
 
+def fits_of(run: Run) -> list[tuple[FitInfo, datetime]]:
+    """All fits that are kept in a run, the oldest first, and when each was saved (UTC).
+
+    A fit whose record is damaged is left out: it can't be restored either.
+    """
+    found = []
+    for file in (run.path / FITS).glob(f"[!.]*/{RECORD}"):
+        with suppress(HeadlightError, OSError):
+            record = read_record(file, FitInfo, "fit the run again")
+            if record.id == file.parent.name:
+                found.append((record, datetime.fromtimestamp(file.stat().st_mtime, UTC)))
+    return sorted(found, key=lambda one: (one[1], one[0].id))
+
+
+def run_at(run: Run, fit: str) -> Run:
+    """The run as it is with one of its fits, whichever is the current one.
+
+    Arguments:
+        run: with that fit.
+        fit: id of the fit, a folder in ``RUN/fits``, or as much of it as no other begins with.
+
+    Raises:
+        HeadlightError: there is no such fit, or its record is damaged.
+    """
+    fits = run.path / FITS
+    known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
+    found = [name for name in known if fit and name.startswith(fit)]
+    if len(found) != 1:
+        listed = ", ".join(known) or "none"
+        what = f"has several fits that begin with {fit!r}" if found else f"has no fit {fit!r}"
+        raise HeadlightError(f"{run.path} {what}: choose one of its fits ({listed})")
+    file = fits / found[0] / RECORD
+    record = read_record(file, FitInfo, "fit the run again")
+    if record.id != found[0]:
+        raise HeadlightError(f"{file} is from another fit: fit the run again")
+    return Run(run.path, run.info.model_copy(update={"fit": record}))
+
+
 def restore_fit(run: Run, fit: str) -> Run:
     """Make an earlier fit the current one again; its edits apply again.
 
     Arguments:
         run: with more than one fit.
-        fit: id of the fit, a folder in ``RUN/fits``.
+        fit: id of the fit; see `run_at`.
 
     Returns:
         The run, opened again.
@@ -90,22 +129,13 @@ def restore_fit(run: Run, fit: str) -> Run:
     Raises:
         HeadlightError: there is no such fit, or it is damaged; nothing was changed.
     """
-    fits = run.path / FITS
-    known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
-    if fit not in known:
-        listed = ", ".join(known) or "none"
-        raise HeadlightError(f"{run.path} has no fit {fit!r}: choose one of its fits ({listed})")
+    run_at(run, fit)
     with locked(run.path):
-        file = fits / fit / RECORD
-        record = read_record(file, FitInfo, "fit the run again")
-        if record.id != fit:
-            raise HeadlightError(f"{file} is from another fit: fit the run again")
-        info = load_run(run.path).info.model_copy(update={"fit": record})
-        restored = Run(run.path, info)
+        restored = run_at(load_run(run.path), fit)
         for name in FIT_FILES:  # before anything changes
             restored.file(name)
-        write_record(run.path / INFO, info)
-        publish(run.path, fit)
+        write_record(run.path / INFO, restored.info)
+        publish(run.path, restored.fit.id)
     return load_run(run.path)
 
 
