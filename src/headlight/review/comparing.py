@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import linear_sum_assignment
 
 from headlight.counts import counted
 from headlight.errors import HeadlightError
@@ -211,6 +210,8 @@ def match_groups(
         A group without a partner belongs to the one that took most of it, or that it mostly came
         from, if that is more than half; alone it is ((group,), ()) or ((), (group,)).
     """
+    from scipy.optimize import linear_sum_assignment
+
     olds, news = sorted(groups_before), sorted(groups_after)
     counts = np.zeros((len(olds), len(news)), np.int64)
     np.add.at(counts, (np.searchsorted(olds, before), np.searchsorted(news, after)), 1)
