@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -371,11 +372,22 @@ def _refuse_taken(state: ReviewState, name: str, cluster: int) -> None:
 
 def free_name(names: Iterable[str], cluster: int, kind: str = "cluster") -> str:
     """A name for a new cluster that no other has, such as ``cluster-7``."""
+    return made_free(f"{kind}-{cluster}", names)
+
+
+def unnamed(name: str) -> bool:
+    """Whether no person gave a cluster its name."""
+    return bool(re.fullmatch(r"(cluster|new)-\d+( \(\d+\))?", name))
+
+
+def made_free(name: str, names: Iterable[str]) -> str:
+    """``name``, with a number at its end if it is one of ``names``."""
     taken = set(names)
-    name, i = f"{kind}-{cluster}", 2
-    while name in taken:
-        name, i = f"{kind}-{cluster} ({i})", i + 1
-    return name
+    free, i = name, 2
+    while free in taken:
+        end = f" ({i})"
+        free, i = name[: LONGEST_NAME - len(end)] + end, i + 1
+    return free
 
 
 def _short(name: str) -> str:

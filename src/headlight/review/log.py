@@ -58,6 +58,11 @@ def assign(to: Mapping[int, np.ndarray], new: Mapping[int, str] | None = None) -
     return {"edit": "assign", "to": dict(to), "new": dict(new or {})}
 
 
+def take_over(to: Mapping[int, np.ndarray], new: Mapping[int, str], fit: str) -> Edit:
+    """Like `assign`, as another fit of the run has them; ``new`` names the new clusters."""
+    return {**assign(to, new), "of": fit}
+
+
 def mark_outliers(rows: np.ndarray, value: bool) -> Edit:
     """Mark rows as outliers, which belong to no cluster, or remove the mark."""
     return {"edit": "outlier", "rows": rows, "value": value}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review import log as edits
-from headlight.review.changes import Change, ReviewState, free_name, plan
+from headlight.review.changes import Change, ReviewState, free_name, made_free, plan, unnamed
 from headlight.review.images import Images
 from headlight.review.lines import from_line, names_rows, taken_over, to_line
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
@@ -247,6 +247,33 @@ class Review:
             target = np.where(np.isin(second, others), second, others[0])
             to = {int(c): rows[target == c] for c in np.unique(target)}
             return edits.dismiss(cluster, to)
+
+        return self._edit(made)
+
+    def take_over(self, moves: Sequence[tuple[int | str, np.ndarray]], fit: str) -> Change:
+        """Move rows to where another fit of the run has them. See `edit`.
+
+        Arguments:
+            moves: a cluster, or the name of a new one (made free if it is taken), and its new rows,
+                integers (m,).
+            fit: id of that fit.
+        """
+
+        def made() -> Edit:
+            names = [target for target, _ in moves if isinstance(target, str)]
+            fresh = iter(self.new_cluster(len(names)).items())
+            to: dict[int, np.ndarray] = {}
+            new: dict[int, str] = {}
+            for target, rows in moves:
+                if isinstance(target, str):
+                    cluster, default = next(fresh)
+                    taken = [*self.names.values(), *new.values()]
+                    # A name that nobody gave holds a number, which here is another one.
+                    new[cluster] = default if unnamed(target) else made_free(target, taken)
+                else:
+                    cluster = target
+                to[cluster] = rows
+            return edits.take_over(to, new, fit)
 
         return self._edit(made)
 

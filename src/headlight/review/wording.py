@@ -21,8 +21,10 @@ def _outlier(edit: Edit) -> str:
 
 
 def _put(edit: Edit) -> str:
-    count = sum(len(rows) for rows in edit["to"].values())
-    return f"{_PUT[edit['edit']]} of {counted(count, 'image')}"
+    count = counted(sum(len(rows) for rows in edit["to"].values()), "image")
+    if "of" in edit:
+        return f"taking over {count} from another fit"
+    return f"{_PUT[edit['edit']]} of {count}"
 
 
 def _short(name: str) -> str:

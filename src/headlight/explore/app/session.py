@@ -1,7 +1,8 @@
-"""One run under review: what every open tab sees, and every change it makes."""
+"""One fit of a run under review: what every open tab sees, and every change it makes."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from array import array
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
+from headlight.explore.app import comparing
 from headlight.explore.app.cache import PictureCache
 from headlight.explore.app.faces import Faces
 from headlight.explore.app.filling import Filler
@@ -21,33 +23,47 @@ from headlight.explore.app.vectors import Vectors
 from headlight.explore.palette import palette
 from headlight.images import ImageRef
 from headlight.review import log as edits
+from headlight.review.comparing import Comparison, compare
 from headlight.review.log import Edit
 from headlight.review.review import Review
 from headlight.review.splitting import split_rows
 from headlight.review.wording import described
+from headlight.runs import fits_of
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
 
 
 class Session:
-    """A run, its edits, its pictures and its features, for as long as the server runs.
+    """A run at its current fit, with edits, pictures and features, until there is another fit.
 
     Arguments:
         path: of the run folder; whatever of it can be shown is.
+        number: of sessions before this one, since the server was started.
+
+    Attributes:
+        mark: of this session: rows are numbers that mean something within it only. It is part of
+            the addresses of pictures too, which browsers keep for ever.
 
     Raises:
         HeadlightError: it is no run at all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, number: int = 0) -> None:
         self.path = path
+        self.number = number
         self.opened: Opened = open_run(path)
+        self.fit = _fit(self.opened)
+        named = f"{path.resolve()} {self.fit} {number}"
+        self.mark = hashlib.sha256(named.encode()).hexdigest()[:12]
+        run = self.opened.run
+        self._fits = {fit.id: saved for fit, saved in fits_of(run)} if run and self.fit else {}
+        self._other: Review | None = None
         self._lock = threading.RLock()
         self._proposal: tuple[int, Proposal] | None = None
         self.pictures: Pictures | None = None
         self.vectors: Vectors | None = None
         self.filler: Filler | None = None
-        if not (run := self.opened.run):
+        if not run:
             self.n = 0
             return
         self.n = len(run.assignments)
@@ -135,6 +151,10 @@ class Session:
             ]
             return {
                 "version": self.version,
+                "mark": self.mark,
+                "fit": self.fit,
+                "fits": len(self._fits),
+                "saved": self._fits[self.fit].isoformat() if self.fit in self._fits else "",
                 "path": str(self.path.resolve()),
                 "title": self._title(),
                 "images": self.n,
@@ -223,6 +243,48 @@ class Session:
             self.edit(edits.assign(to))
             self._proposal = None
 
+    def compare(self, fit: str) -> dict[str, Any]:
+        """The groups as they are now beside those of another fit; see `comparing.plain`."""
+        with self._lock:
+            found, version = self._compared(fit), self.version
+            return {"version": version, **comparing.plain(found, self._review().by_hand)}
+
+    def flow(self, fit: str, before: int | None, after: int | None) -> np.ndarray:
+        """Rows that are in group ``before`` now and in ``after`` there: int32 (m,)."""
+        with self._lock:
+            found = comparing.flow_of(self._compared(fit), before, after)
+        return found.rows.astype(np.int32)
+
+    def take_over(self, fit: str, version: int, pairs: list[list[int]]) -> None:
+        """Brings images to where another fit has them, as one edit.
+
+        Arguments:
+            fit: id of the other fit.
+            version: of the groups that the person who asked has compared.
+            pairs: of a group now and one there, whose images are to be moved.
+
+        Raises:
+            HeadlightError: the groups have changed since, or all of these were placed by hand.
+        """
+        with self._lock:
+            review = self._review()
+            review.refresh()
+            if version != review.version:
+                raise HeadlightError("the clusters have changed since: compare again")
+            found = self._compared(fit)
+            flows = [comparing.flow_of(found, *pair) for pair in pairs]
+            wanted = comparing.moves(found, flows, review.by_hand)
+            if not wanted:
+                raise HeadlightError("these images were placed by hand, so they stay")
+            review.take_over(wanted, fit)
+
+    def _compared(self, fit: str) -> Comparison:
+        review = self._review()
+        if self._other is None or self._other.run.fit.id != fit:
+            self._other = comparing.reviewed(review.run, fit)
+        self._other.refresh()
+        return compare(review, self._other)
+
     def rows(self, cluster: int | None, order: str, outliers: bool = False) -> np.ndarray:
         """Rows of a cluster, or of all, in the order asked for: int32 (m,).
 
@@ -298,6 +360,10 @@ class Session:
         if not self.vectors:
             raise HeadlightError(f"there are no features here: {self.opened.read_only}")
         return self.vectors
+
+
+def _fit(opened: Opened) -> str:
+    return opened.run.info.fit.id if opened.run and opened.run.info.fit else ""
 
 
 def _number(value: float) -> float | None:

@@ -28,7 +28,9 @@ const before = new Map();
 /** Does `work` after what was asked for before it: undo waits for the edit that it takes back,
  *  and several quick presses wait for one another. */
 function inTurn(work) {
-  const result = turn.then(work);
+  const { mark } = store.state;
+  // What was asked of one fit is not done to another.
+  const result = turn.then(() => (mark === store.state.mark ? work() : null));
   turn = result.catch(() => {});
   return result;
 }
@@ -48,6 +50,8 @@ function spend(name, rows, body, text) {
     return answer;
   });
 }
+
+store.replaced.add(() => before.clear());
 
 const moveTo = (rows, body, text) => spend("move", rows, body, text);
 const given = (id) => !/^cluster-\d+$/.test(name(id)); // by a person, not by the fit

@@ -24,6 +24,11 @@ export function ask(title, body, go, read) {
   });
 }
 
+// What was asked about one fit can't be answered for another: each is closed without an answer.
+store.replaced.add(() => {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+});
+
 const field = (label, input) => make("label", { class: "field" }, make("span", {}, label), input);
 
 export function askName(title, value, go) {

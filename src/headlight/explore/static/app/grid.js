@@ -198,7 +198,9 @@ function describe(tile) {
 async function fetchFacts() {
   const missing = [...tiles.values()].map((tile) => Number(tile.dataset.row)).filter((row) => !facts.has(row));
   if (!missing.length) return;
+  const { mark } = store.state;
   const found = await getJson(`api/facts?rows=${missing.slice(0, 240).join(",")}`).catch(() => []);
+  if (mark !== store.state.mark) return;
   for (const fact of found) facts.set(fact.row, fact);
   for (const tile of tiles.values()) describe(tile);
 }
@@ -231,6 +233,14 @@ element.addEventListener("dblclick", (event) => {
   if (tile) element.dispatchEvent(new CustomEvent("open", { detail: Number(tile.dataset.place) }));
 });
 selection.listen(() => draw());
+store.replaced.add(() => {
+  stale = true; // the rows are other images now
+  rows = new Int32Array(0);
+  facts.clear();
+  for (const tile of tiles.values()) tile.remove();
+  tiles.clear();
+  spare.length = 0;
+});
 new ResizeObserver(() => layOut()).observe(element);
 
 /** What the head of the page says of the view. */

@@ -29,9 +29,20 @@ function drawHead() {
 function drawBanners() {
   const { read_only: off, notes } = store.state;
   const texts = [...(off ? [[off, "bad"]] : []), ...notes.map((note) => [note, "note"])];
-  const lost = byId("lost");
-  byId("banners").replaceChildren(...texts.map(([text, kind]) => make("p", { class: kind }, text)), ...(lost ? [lost] : []));
+  const kept = ["again", "lost"].map(byId).filter(Boolean);
+  byId("banners").replaceChildren(...texts.map(([text, kind]) => make("p", { class: kind }, text)), ...kept);
 }
+
+store.replaced.add((before) => {
+  if (!before || before.fit === store.state.fit) return; // or only its images were moved
+  byId("again")?.remove();
+  const { images, clusters, saved } = store.state;
+  const what = saved < before.saved ? "The run went back to an earlier fit" : "The run was fitted again";
+  const text = `${what}: ${count(images)}, ${count(clusters.filter((c) => c.size).length, "group")}.`;
+  const close = make("button", { type: "button", on: { click: () => again.remove() } }, "OK");
+  const again = make("p", { id: "again", class: "note" }, make("span", {}, text), close);
+  byId("banners").append(again);
+});
 
 let viewed = "";
 
@@ -85,13 +96,16 @@ byId("open-sidebar").addEventListener("click", (event) => {
 });
 listenToKeys({ toggleView, open });
 
+const load = () => store.load().catch((error) => say(error.message, true));
+document.addEventListener("outdated", load);
+
 /** Hears of edits made elsewhere, and notices when the server has gone. */
 function follow() {
   const events = new EventSource("api/events");
   events.onmessage = (event) => {
     byId("lost")?.remove();
-    const { version } = JSON.parse(event.data);
-    if (version > store.state.version) store.load().catch((error) => say(error.message, true));
+    const { mark, version } = JSON.parse(event.data);
+    if (mark !== store.state.mark || version > store.state.version) load();
   };
   events.onerror = () => {
     if (byId("lost")) return;

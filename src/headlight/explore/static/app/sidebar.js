@@ -37,6 +37,11 @@ export function drawSidebar() {
   box.replaceChildren(make("button", { class: "main", data: { act: "merge-marked" } }, `Merge ${marked.size} clusters`));
 }
 
+store.replaced.add(() => {
+  items.clear();
+  marked.clear();
+});
+
 const current = () => list.querySelector("[aria-current]");
 let followed = "";
 
