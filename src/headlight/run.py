@@ -143,8 +143,9 @@ class Run(runs.Run):
         )
         if report.changed:
             write_report(updated, progress=stages("report") if stages else None)
-        self.__dict__.clear()
-        self.__dict__ |= {"path": updated.path, "info": updated.info}
+        opened_again = {"path": updated.path, "info": updated.info}
+        self.__dict__.clear()  # what was read of the fit before
+        self.__dict__.update(opened_again)
         return report
 
     def _repr_html_(self) -> str:

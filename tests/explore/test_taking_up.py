@@ -55,8 +55,8 @@ def test_requests_of_the_fit_before_are_refused_and_lose_nothing(
         int((run.assignments["cluster"].to_numpy() == k).sum()) for k in range(2)
     ]
     for path in ("/api/rows?cluster=0", "/api/facts?rows=0", "/api/labels", "/api/map"):
-        path += f"{'&' if '?' in path else '?'}mark={before['mark']}"
-        assert server.ask(path)[0] == 410
+        asked = f"{path}{'&' if '?' in path else '?'}mark={before['mark']}"
+        assert server.ask(asked)[0] == 410
     assert server.ask(f"/thumbnail/{before['mark']}/0")[0] == 410
     for name, body in {
         "move": {"rows": [0], "cluster": 1},

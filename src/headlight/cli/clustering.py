@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -192,6 +193,34 @@ def update(
         )
     say_updated(terminal, updated, report)
     terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
+
+
+@command(CLUSTER, "watch photos.headlight", "watch photos.headlight --json")
+def watch(
+    run: RunFolder,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; as before if omitted.")
+    ] = None,
+    encoder: TrustedEncoder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Update a run whenever its images change."""
+    from headlight.watching import watch as updates_of
+
+    terminal = Terminal(quiet, as_json)
+    updates = updates_of(
+        run,
+        device=device,
+        encoder=encoder,
+        on_problem=lambda error: terminal.say(f"headlight: {error}; waiting for the next change"),
+    )
+    with suppress(KeyboardInterrupt):
+        for updated, report in updates:
+            say_updated(terminal, updated, report)
+            terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
+            terminal.say("waiting for changes; Ctrl-C stops it")
 
 
 @command(CLUSTER, "relocate photos.headlight /media/disk/photos")
