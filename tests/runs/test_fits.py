@@ -15,11 +15,11 @@ from headlight import cluster
 from headlight.errors import HeadlightError
 from headlight.export.onnx_encoder import Unexportable, encoder_of
 from headlight.images import open_source
-from headlight.review import refuse_discarding
+from headlight.review import predict_run, refuse_discarding
 from headlight.review.discarding import edits_in_words
 from headlight.review.log import EditLog, mark_done, merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, fit_run, load_run, predict_run, relocate_run, restore_fit
+from headlight.runs import Run, fit_run, load_run, relocate_run, restore_fit
 from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
 from headlight.runs.run import FIT_FILES

@@ -1,9 +1,8 @@
-"""Run folders: creating, fitting, reading them, and predicting with them."""
+"""Run folders: creating, fitting and reading them."""
 
 from headlight.runs.embedding import embed_run
 from headlight.runs.fits import restore_fit
 from headlight.runs.fitting import check_clusters, fit_run, refuse_other_fit
-from headlight.runs.prediction import predict_run
 from headlight.runs.relocating import refuse_other_source, relocate_run
 from headlight.runs.run import Run, load_run
 
@@ -13,7 +12,6 @@ __all__ = [
     "embed_run",
     "fit_run",
     "load_run",
-    "predict_run",
     "refuse_other_fit",
     "refuse_other_source",
     "relocate_run",
