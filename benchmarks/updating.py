@@ -135,7 +135,7 @@ def replay(run: Path, folder: Path, count: int) -> dict[str, float]:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("*.sqlite"))
     edit(copy, count)
-    found = {"lines": len((copy / FILE).read_bytes().splitlines())}
+    found: dict[str, float] = {"lines": len((copy / FILE).read_bytes().splitlines())}
     for name in ("with_edits", "without"):
         started = time.perf_counter()
         Review(load_run(copy))

@@ -131,7 +131,7 @@ class Run(runs.Run):
         from headlight.explore import write_report
         from headlight.images import open_source
         from headlight.review import update_run
-        from headlight.runs.prediction import refuse_code
+        from headlight.review.prediction import refuse_code
 
         refuse_code(self, encoder)
         opened = None if source is None else open_source(source)

@@ -262,23 +262,41 @@ def predict(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Assign new images to the clusters of a run."""
+    """Assign new images to the groups of a run, as reviewed."""
     from headlight.images import open_source
-    from headlight.runs import load_run, predict_run
+    from headlight.review import load_run, predict_run
 
     terminal = Terminal(quiet, as_json)
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         file = out or Path(folder) / "predictions.parquet"
         with terminal.progress("predict", "images") as progress:
-            good, bad = predict_run(
+            found = predict_run(
                 load_run(run), open_source(source), file, device, progress, encoder=encoder
             )
-        show_predictions(terminal, file, good + bad)
-    if bad:
-        terminal.say(f"{bad:,} unusable (column error)")
+        show_predictions(terminal, file, found.assigned + found.none + found.unusable)
+    if found.none:
+        terminal.say(f"{found.none:,} in no group (second: the nearest)")
+    if found.unusable:
+        terminal.say(f"{found.unusable:,} unusable (column error)")
+    terminal.say(f"groups {found.model.said()}")
     where = f" in {out}" if out else "; -o FILE.csv or FILE.parquet writes them to a file"
-    terminal.result(f"{counted(good, 'image')} assigned{where}")
-    terminal.data({"out": out and str(out), "images": good, "unusable": bad})
+    terminal.result(f"{counted(found.assigned, 'image')} assigned{where}")
+    model = found.model
+    terminal.data(
+        {
+            "out": out and str(out),
+            "images": found.assigned,
+            "none": found.none,
+            "unusable": found.unusable,
+            "model": {
+                "reviewed": model.reviewed,
+                "groups": len(model.groups),
+                "agreement": model.agreement,
+                "by_hand": model.by_hand,
+                "agreement_by_hand": model.agreement_by_hand,
+            },
+        }
+    )
 
 
 @command(

@@ -16,6 +16,7 @@ from headlight.review.changes import free_name
 from headlight.review.drift import Drift
 from headlight.review.fitting import edits_in_words
 from headlight.review.images import Images
+from headlight.review.model import groups_model
 from headlight.review.newcomers import Known, Newcomers, place_newcomers
 from headlight.review.review import Review
 from headlight.review.taking_over import take_over
@@ -176,7 +177,10 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
     rows = project(plain, mean, axes)
     parts = [now.carried(before, row), now.carried(left, back)]
     new = np.flatnonzero((row < 0) & (back < 0))
-    newcomers = _placed(review, row, _places(parts[0]), plain, rows, new) if len(new) else None
+    newcomers = None
+    if len(new):
+        where = _places(parts[0])
+        newcomers = _placed(review, row, places=where, plain=plain, rows=rows, new=new)
     with review.log.locked():  # no edit may make a group with the number of a proposed one
         review.refresh()
         proposed: list[int] = []
@@ -219,6 +223,7 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
 def _placed(
     review: Review,
     row: np.ndarray,
+    *,
     places: np.ndarray,
     plain: np.ndarray,
     rows: np.ndarray,
@@ -242,8 +247,9 @@ def _placed(
         review.outlier[row[earlier]],
         places,
     )
-    probabilities, groups = _model(review, row[earlier], known, plain[new])
-    return place_newcomers(known, plain[new], rows[new], probabilities, groups)
+    model = groups_model(review, lambda: (row[earlier], rows[earlier]))
+    probabilities = model.probabilities(plain[new])
+    return place_newcomers(known, plain[new], rows[new], probabilities, np.array(model.groups))
 
 
 def _complete(review: Review) -> pa.Table:
@@ -330,9 +336,3 @@ def _clusters(
         asked = cluster in proposed or bool(before.get(cluster, {}).get(PROPOSED))
         table.append({**before.get(cluster, {}), **row, "name": named, PROPOSED: asked})
     return pa.Table.from_pylist(table, schema=CLUSTERS.append(pa.field(PROPOSED, pa.bool_())))
-
-
-def _model(review: Review, row: np.ndarray, known: Known, plain: np.ndarray):  # TEMPORARY
-    model = review.run.model
-    groups = review.run.fit.groups or range(model.n_clusters_)
-    return model.predict_proba(plain), np.array(groups, np.int32)
