@@ -256,8 +256,8 @@ class Api:
 
     def _flow(self, session: Session, request: Request) -> Response:
         asked = request.query_params
-        ends = [int(asked[end]) if asked[end] else None for end in ("before", "after")]
-        return _numbers(session.flow(asked["fit"], *ends))
+        after = int(asked["after"]) if asked["after"] else None
+        return _numbers(session.flow(asked["fit"], int(asked["before"]), after))
 
     def _take_over(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
         session.take_over(body["fit"], body["version"], body["flows"])

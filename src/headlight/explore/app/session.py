@@ -249,7 +249,7 @@ class Session:
             found, version = self._compared(fit), self.version
             return {"version": version, **comparing.plain(found, self._review().by_hand)}
 
-    def flow(self, fit: str, before: int | None, after: int | None) -> np.ndarray:
+    def flow(self, fit: str, before: int, after: int | None) -> np.ndarray:
         """Rows that are in group ``before`` now and in ``after`` there: int32 (m,)."""
         with self._lock:
             found = comparing.flow_of(self._compared(fit), before, after)

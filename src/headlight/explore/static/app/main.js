@@ -1,6 +1,7 @@
 // Puts the page together, and keeps it in step with the server and other tabs.
 
 import { drawActs, drawSelection } from "./actions.js";
+import { openCompare } from "./compare.js";
 import { byId, count, make, say } from "./dom.js";
 import { aboutView, grid } from "./grid.js";
 import { listenToKeys } from "./keys.js";
@@ -126,7 +127,9 @@ try {
   store.listeners = new Set(); // nothing to draw before the view is known
   await store.load();
   store.listeners = loading;
+  const compare = location.hash === "#compare" && store.state.fits > 1;
   store.show(firstView());
+  if (compare) await openCompare();
   follow();
 } catch (error) {
   byId("banners").append(make("p", { class: "bad" }, error.message));
