@@ -31,7 +31,7 @@ def fits(
     run: RunFolder, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """List the fits of a run, of which one is current."""
-    from headlight.review.discarding import edits_in_words
+    from headlight.review.fitting import edits_in_words
     from headlight.runs import fits_of, load_run, run_at
 
     terminal, opened = Terminal(quiet, as_json), load_run(run)

@@ -1,11 +1,17 @@
 """Reviewing a run: the log of edits, what they change, and the run with all edits applied."""
 
-from headlight.review.discarding import refuse_discarding
 from headlight.review.evaluating import evaluate
-from headlight.review.notebook import run_html
+from headlight.review.fitting import fit_again
 from headlight.review.review import Review
-from headlight.runs import Run, load_run
+from headlight.review.updating import UpdateReport, is_living, update_run
+from headlight.runs import load_run
 
-Run.as_html = run_html
-
-__all__ = ["Review", "Run", "evaluate", "load_run", "refuse_discarding"]
+__all__ = [
+    "Review",
+    "UpdateReport",
+    "evaluate",
+    "fit_again",
+    "is_living",
+    "load_run",
+    "update_run",
+]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headlight.clustering import SCP
 
 RECORD = "fit.json"
+GONE = "gone.parquet"
 
 
 def save_fit(
@@ -34,9 +35,10 @@ def save_fit(
     *,
     assignments: pa.Table,
     clusters: pa.Table,
-    discard_edits: bool,
-) -> None:
-    """Save a fit and make it the current one. Call it inside `headlight.runs.run.locked` only.
+    gone: pa.Table | None = None,
+    current: bool = True,
+) -> FitInfo:
+    """Save a fit, and make it the current one. Call it inside `headlight.runs.run.locked` only.
 
     Arguments:
         run: the run, as it is on disk.
@@ -45,30 +47,34 @@ def save_fit(
         scp: the fitted estimator.
         assignments: see `headlight.runs.tables.assignments_table`.
         clusters: see `headlight.runs.tables.clusters_table`.
-        discard_edits: make the id differ from that of an equal fit, whose edits would apply
-            otherwise.
+        gone: rows of earlier assignments whose images are no longer in the source.
+        current: False only keeps it, beside the current one.
+
+    Returns:
+        Its record.
     """
     (run.path / FITS).mkdir(exist_ok=True)
     _delete_leftovers(run.path)
-    if former := run.info.fit:
-        if discard_edits:
-            series = len(list((run.path / FITS).iterdir()))
-            fit = fit | {"former": former.id, "series": series}
-        else:  # the same command again must not return to the fit that was edited
-            fit = fit | {"former": former.former, "series": former.series}
     rows = hashlib.sha256(f"{fit.get('series') or ''}\0".encode())
     for path in assignments["path"].to_pylist():
         rows.update(f"{path}\0".encode())
+    if fit.get("review"):  # else the numbers are those the model gives
+        rows.update(assignments["cluster"].to_numpy().tobytes())
     with _new_folder(run.path) as folder:
         number = save_model(folder / "model.safetensors", scp, rows.digest())
         write_table(folder / "assignments.parquet", assignments)
         write_table(folder / "clusters.parquet", clusters)
-        files = {name: digest(folder / name) for name in FIT_FILES}
+        names: tuple[str, ...] = FIT_FILES
+        if gone is not None:
+            write_table(folder / GONE, gone)
+            names = (*FIT_FILES, GONE)
+        files = {name: digest(folder / name) for name in names}
         record = FitInfo(**fit, id=number, files=files)
         _place(run.path, folder, record)
-    # From here on the new fit is current.
-    write_record(run.path / INFO, info.model_copy(update={"fit": record}))
-    publish(run.path, record.id)
+    if current:  # from here on
+        write_record(run.path / INFO, info.model_copy(update={"fit": record}))
+        publish(run.path, record.id)
+    return record
 
 
 def publish(folder: Path, fit: str) -> None:
@@ -114,6 +120,13 @@ def run_at(run: Run, fit: str) -> Run:
     if record.id != found[0]:
         raise HeadlightError(f"{file} is from another fit: fit the run again")
     return Run(run.path, run.info.model_copy(update={"fit": record}))
+
+
+def next_group(run: Run) -> int:
+    """The first number that no cluster of any fit of the current review has had."""
+    review = run.fit.review_id
+    taken = [fit.next_group or 0 for fit, _ in fits_of(run) if fit.review_id == review]
+    return max(taken, default=0)
 
 
 def restore_fit(run: Run, fit: str) -> Run:

@@ -10,7 +10,7 @@ import numpy as np
 from headlight.explore.palette import palette
 from headlight.review import Review
 from headlight.review.comparing import Comparison, Flow
-from headlight.review.discarding import edits_in_words
+from headlight.review.fitting import edits_in_words
 from headlight.runs import Run, fits_of, run_at
 
 PICTURED = 12  # images of a flow shown at first
