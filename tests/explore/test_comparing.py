@@ -219,7 +219,7 @@ def test_going_back_to_a_fit_brings_its_edits_back_in_all_tabs(
 ) -> None:
     first = load_run(fitted_copy)
     review(first).edit(rename(0, "mine"))
-    second = fit_run(first, 4, device="cpu", discard_edits=True)
+    second = fit_run(first, 4, device="cpu", set_aside=True)
     server = Server(fitted_copy)
     tab, other = open_tab(server), open_tab(server)
     opened(tab)

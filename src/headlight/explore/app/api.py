@@ -72,6 +72,9 @@ class Api:
             "move": self._move,
             "outlier": self._outlier,
             "done": self._done,
+            "accept": self._accept,
+            "dismiss": self._dismiss,
+            "seen": self._seen,
             "undo": lambda session, body: self._step(session, body, True),
             "redo": lambda session, body: self._step(session, body, False),
             "alike": self._alike,
@@ -162,7 +165,9 @@ class Api:
         order = asked.get("order", "certain")
         if order not in ORDERS:
             raise ValueError("no such order")
-        return _numbers(session.rows(cluster, order, "outliers" in asked))
+        since = int(asked["since"]) if "since" in asked else None
+        only = {"outliers": "outliers" in asked, "unseen": "unseen" in asked, "since": since}
+        return _numbers(session.rows(cluster, order, **only))
 
     def _facts(self, session: Session, request: Request) -> Response:
         rows = _checked(session, request.query_params["rows"].split(","))
@@ -218,6 +223,20 @@ class Api:
 
     def _done(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
         session.edit(edits.mark_done(body["cluster"], bool(body["value"])))
+        return {}
+
+    def _accept(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        session.edit(edits.accept(body["cluster"]))
+        return {}
+
+    def _dismiss(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        session.dismiss(body["cluster"])
+        return {}
+
+    def _seen(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        session.see(
+            _checked(session, body["rows"]) if "rows" in body else None, body.get("cluster")
+        )
         return {}
 
     def _step(self, session: Session, body: dict[str, Any], back: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ const LISTED = 400; // flows
 const OPENED = 120; // images of a flow
 
 let fits = []; // as `comparing.fits` gives them
-let known = ""; // the mark for which it gave them
+let known = ""; // for which state it gave them
 let chosen = ""; // the other fit
 let data = null; // as `comparing.plain` gives it
 let bands = new Map();
@@ -49,8 +49,7 @@ function offer(found) {
   fits = found;
   const others = fits.filter((fit) => !fit.current);
   if (!others.some(({ id }) => id === chosen)) {
-    const now = fits.findIndex((fit) => fit.current);
-    chosen = (fits[now + 1] ?? others[0])?.id ?? ""; // the one before it, as a rule
+    chosen = others[0]?.id ?? ""; // the newest: what was tried last, or what was before
     ticked.clear();
   }
   byId("compare-fit").replaceChildren(...others.map((fit) => make("option", { value: fit.id, selected: fit.id === chosen }, described(fit))));
@@ -62,10 +61,11 @@ async function load() {
   let problem = "";
   const answer = (path) => getJson(path).catch((error) => { problem = error.message; return null; });
   const overtaken = () => mine !== asked || mark !== store.state.mark;
-  if (known !== mark) {
+  const current = `${mark} ${store.state.fits}`;
+  if (known !== current) {
     const found = await answer("api/fits");
     if (overtaken()) return;
-    known = found ? mark : "";
+    known = found ? current : "";
     offer(found?.fits ?? []);
   }
   if (!chosen && !problem) {

@@ -7,6 +7,7 @@ import { grid } from "./grid.js";
 
 const PLAIN = {
   m: "move", n: "fresh", o: "outlier", l: "alike", r: "rename", g: "merge", s: "split", d: "done",
+  a: "accept", x: "dismiss", e: "seen",
   u: "undo", U: "redo", "[": "previous", "]": "next", k: "previous", j: "next", "?": "help", Escape: "none",
 };
 const CTRL = { z: "undo", Z: "redo", y: "redo", a: "all" };
