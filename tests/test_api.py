@@ -15,9 +15,9 @@ import pytest
 import headlight
 from headlight.images import open_source
 from headlight.pipeline import default_run
+from headlight.review import predict_run
 from headlight.review.log import rename
 from headlight.review.review import review
-from headlight.runs import predict_run
 from headlight.runs.info import SourceInfo
 from tests.conftest import make_photos
 

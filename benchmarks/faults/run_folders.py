@@ -212,7 +212,7 @@ def _show(run: Path, out: Path) -> str:
 
 def _predict(run: Path, out: Path) -> str:
     from headlight.images import open_source
-    from headlight.runs import load_run, predict_run
+    from headlight.review import load_run, predict_run
 
     photos = run.parent / "photos" / "red"
     predict_run(load_run(run), open_source(photos), out / "p.csv", "cpu")

@@ -131,7 +131,7 @@ class Run(runs.Run):
         from headlight.explore import write_report
         from headlight.images import open_source
         from headlight.review import update_run
-        from headlight.runs.prediction import refuse_code
+        from headlight.review.prediction import refuse_code
 
         refuse_code(self, encoder)
         opened = None if source is None else open_source(source)
@@ -143,8 +143,9 @@ class Run(runs.Run):
         )
         if report.changed:
             write_report(updated, progress=stages("report") if stages else None)
-        self.__dict__.clear()
-        self.__dict__ |= {"path": updated.path, "info": updated.info}
+        opened_again = {"path": updated.path, "info": updated.info}
+        self.__dict__.clear()  # what was read of the fit before
+        self.__dict__.update(opened_again)
         return report
 
     def _repr_html_(self) -> str:

@@ -72,7 +72,8 @@ def test_new_images_are_marked_until_somebody_has_looked_at_them(
     assert "1 new" in tab.page.locator("[data-cluster='0']").inner_text()
     tab.go("cats")
     tab.tiles()
-    marked = "all => all.map(e => [e.title.split('\\n')[0], getComputedStyle(e.querySelector('.note')).opacity])"
+    marked = """all => all.map(e => [
+        e.title.split('\\n')[0], getComputedStyle(e.querySelector('.note')).opacity])"""
     assert tab.page.eval_on_selector_all(".tile.new", marked) == [["cat7.jpg", "1"]]
     tab.press("e")
     tab.until("document.querySelectorAll('.tile.new').length === 0")

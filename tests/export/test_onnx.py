@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from headlight.export.merged_clusters import Folding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from headlight.clustering import SCP
 from headlight.encoders import load_encoders
 from headlight.errors import HeadlightError
 from headlight.export import export_onnx
-from headlight.export.merged_clusters import Folding
 from headlight.export.model_card import escaped
 from headlight.images import DecodeLimits, decode, open_source
 from headlight.review.log import mark_outliers, merge, move, rename

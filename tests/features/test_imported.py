@@ -11,7 +11,8 @@ import pytest
 
 from headlight.errors import HeadlightError
 from headlight.images import open_source
-from headlight.runs import embed_run, fit_run, predict_run
+from headlight.review import predict_run
+from headlight.runs import embed_run, fit_run
 from tests.conftest import KINDS, all_views
 
 RNG = np.random.default_rng(0)

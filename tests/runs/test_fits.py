@@ -13,11 +13,11 @@ import pytest
 
 from headlight.errors import HeadlightError
 from headlight.export.onnx_encoder import Unexportable, encoder_of
-from headlight.review import fit_again
+from headlight.review import fit_again, predict_run
 from headlight.review.fitting import edits_in_words
 from headlight.review.log import EditLog, mark_done, merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, fit_run, load_run, predict_run, restore_fit
+from headlight.runs import Run, fit_run, load_run, restore_fit
 from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
 from headlight.runs.run import FIT_FILES

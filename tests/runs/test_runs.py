@@ -12,10 +12,10 @@ import torch
 from headlight.engines import conversion
 from headlight.errors import HeadlightError
 from headlight.images import content_hash, open_source
-from headlight.review import evaluate
+from headlight.review import evaluate, predict_run
 from headlight.review.evaluating import known_scores
 from headlight.review.review import review
-from headlight.runs import Run, embed_run, fit_run, load_run, predict_run
+from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.files import atomic, write_table
 from headlight.runs.run import locked
 from tests.conftest import KINDS, draw, make_photos, rewrite_info
@@ -83,9 +83,9 @@ def test_nothing_in_a_run_is_pickled(fitted: Run) -> None:
 def test_prediction_on_the_same_images_repeats_their_assignments(
     fitted: Run, tmp_path: Path
 ) -> None:
-    good, bad = predict_run(fitted, fitted.source, tmp_path / "p.parquet", device="cpu")
+    found = predict_run(fitted, fitted.source, tmp_path / "p.parquet", device="cpu")
     predicted = pq.read_table(tmp_path / "p.parquet")
-    assert (good, bad) == (36, 0)
+    assert (found.assigned, found.none, found.unusable) == (36, 0, 0)
     for column in ("path", "cluster", "confidence", "second", "margin"):
         assert predicted[column].to_pylist() == fitted.assignments[column].to_pylist()
 
@@ -99,7 +99,8 @@ def test_prediction_on_new_images_names_the_unusable_ones(
         draw(kind, 500).save(new / kind / 'a "new", one\n.png')
     (new / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     out = tmp_path / f"p{suffix}"
-    assert predict_run(fitted, open_source(new), out, device="cpu") == (9, 1)
+    found = predict_run(fitted, open_source(new), out, device="cpu")
+    assert (found.assigned, found.none, found.unusable) == (9, 0, 1)
     result = evaluate(out, "folder")
     assert (result["acc"], result["images"]) == (1.0, 9)
     if suffix == ".parquet":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -194,6 +195,34 @@ def update(
     terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
 
 
+@command(CLUSTER, "watch photos.headlight", "watch photos.headlight --json")
+def watch(
+    run: RunFolder,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; as before if omitted.")
+    ] = None,
+    encoder: TrustedEncoder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Update a run whenever its images change."""
+    from headlight.watching import watch as updates_of
+
+    terminal = Terminal(quiet, as_json)
+    updates = updates_of(
+        run,
+        device=device,
+        encoder=encoder,
+        on_problem=lambda error: terminal.say(f"headlight: {error}; waiting for the next change"),
+    )
+    with suppress(KeyboardInterrupt):
+        for updated, report in updates:
+            say_updated(terminal, updated, report)
+            terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
+            terminal.say("waiting for changes; Ctrl-C stops it")
+
+
 @command(CLUSTER, "relocate photos.headlight /media/disk/photos")
 def relocate(
     run: RunFolder,
@@ -233,23 +262,41 @@ def predict(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Assign new images to the clusters of a run."""
+    """Assign new images to the groups of a run, as reviewed."""
     from headlight.images import open_source
-    from headlight.runs import load_run, predict_run
+    from headlight.review import load_run, predict_run
 
     terminal = Terminal(quiet, as_json)
     with tempfile.TemporaryDirectory(prefix="headlight-") as folder:
         file = out or Path(folder) / "predictions.parquet"
         with terminal.progress("predict", "images") as progress:
-            good, bad = predict_run(
+            found = predict_run(
                 load_run(run), open_source(source), file, device, progress, encoder=encoder
             )
-        show_predictions(terminal, file, good + bad)
-    if bad:
-        terminal.say(f"{bad:,} unusable (column error)")
+        show_predictions(terminal, file, found.assigned + found.none + found.unusable)
+    if found.none:
+        terminal.say(f"{found.none:,} in no group (second: the nearest)")
+    if found.unusable:
+        terminal.say(f"{found.unusable:,} unusable (column error)")
+    terminal.say(f"groups {found.model.said()}")
     where = f" in {out}" if out else "; -o FILE.csv or FILE.parquet writes them to a file"
-    terminal.result(f"{counted(good, 'image')} assigned{where}")
-    terminal.data({"out": out and str(out), "images": good, "unusable": bad})
+    terminal.result(f"{counted(found.assigned, 'image')} assigned{where}")
+    model = found.model
+    terminal.data(
+        {
+            "out": out and str(out),
+            "images": found.assigned,
+            "none": found.none,
+            "unusable": found.unusable,
+            "model": {
+                "reviewed": model.reviewed,
+                "groups": len(model.groups),
+                "agreement": model.agreement,
+                "by_hand": model.by_hand,
+                "agreement_by_hand": model.agreement_by_hand,
+            },
+        }
+    )
 
 
 @command(

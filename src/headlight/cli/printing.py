@@ -191,10 +191,14 @@ def show_predictions(terminal: Terminal, file: Path, total: int) -> None:
         batch = pyarrow.csv.open_csv(file).read_next_batch()
     else:
         batch = next(pyarrow.parquet.ParquetFile(file).iter_batches(SHOWN))
-    table = new_table("image", "cluster", "confidence", text=(0,))
+    table = new_table("image", "group", "confidence", text=(0, 1))
     for row in batch.slice(0, SHOWN).to_pylist():
-        cluster = row.get("name") or row["cluster"]
-        cells = ("–", row["error"]) if row["error"] else (cluster, f"{row['confidence']:.2f}")
+        if row["error"]:
+            cells = ("–", row["error"])
+        elif row["cluster"] is None:
+            cells = ("none", "–")
+        else:
+            cells = (row["name"], f"{row['confidence']:.2f}")
         table.add_row(*(plain(str(cell)) for cell in (row["path"], *cells)))
     terminal.table(table)
     if total > SHOWN:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from headlight.errors import HeadlightError
 from headlight.export.destination import ExportReport, new_folder
-from headlight.export.merged_clusters import Folding, fold
 from headlight.export.model_card import ExportedModel, model_card
 from headlight.export.result import Result, unique_names
 from headlight.export.streaming import dumped
+from headlight.review.model import NONE, GroupsModel, groups_model
+from headlight.review.review import Review
 from headlight.runs import Run
 from headlight.runs.files import write_json
 
@@ -26,17 +27,17 @@ HEAD, MODEL = "head.onnx", "model.onnx"
 def export_onnx(run: Run, dest: Path) -> ExportReport:
     """Write the model as ONNX into a new folder.
 
-    - ``head.onnx``: features, float32 (n, dim) → ``labels``, int64 (n,), and ``probabilities``,
-      float32 (n, clusters);
+    - ``head.onnx``: features, float32 (n, dim) → ``labels``, int64 (n,), −1 where an image is in
+      no group, and ``probabilities``, float32 (n, groups);
     - ``model.onnx``: pixels, uint8 (n, size, size, 3), RGB → the same, where the encoder can be
       written as ONNX; pixels are normalised inside;
-    - ``clusters.json``: for each column of the probabilities the cluster's number and name, and
+    - ``clusters.json``: for each column of the probabilities the group's number and name, and
       how an image must be prepared;
     - ``README.md``: the model card.
 
-    Merged clusters are one cluster in the model too. It can't represent other edits; the card says
-    how many images they affect. Both files are compared with headlight's own predictions before the
-    folder appears.
+    The model is that of the groups as reviewed, which `predict_run` uses too; the card says how far
+    it agrees with them. Both files are compared with headlight's own predictions before the folder
+    appears.
 
     Arguments:
         run: fitted.
@@ -56,22 +57,22 @@ def export_onnx(run: Run, dest: Path) -> ExportReport:
             )
     with new_folder(run, dest) as root:
         result = Result(run)
-        folding = fold(result, run.model.n_clusters_)
-        names = predicted_names(result, folding)
-        model = _models(root, run, folding, names)
-        write_json(root / "clusters.json", _clusters(run, folding, names, model.encoder))
-        card = model_card(result, folding, names, model)
+        model = groups_model(result.review)
+        names = predicted_names(result, model)
+        exported = _models(root, result.review, model, names)
+        write_json(root / "clusters.json", _clusters(run, model, names, exported.encoder))
+        card = model_card(result, model, names, exported)
         (root / "README.md").write_text(card, "utf-8")
     return ExportReport(dest, len(run.assignments))
 
 
-def predicted_names(result: Result, folding: Folding) -> dict[int, str]:
-    """Number → name of each cluster that a prediction can be, in the order of probabilities."""
+def predicted_names(result: Result, model: GroupsModel) -> dict[int, str]:
+    """Number → name of each group that a prediction can be, in the order of probabilities."""
     names = {**result.review.names, **result.names}
-    return unique_names({k: names.get(k) or f"cluster-{k}" for k in folding.clusters})
+    return unique_names({k: names.get(k) or f"cluster-{k}" for k in model.groups})
 
 
-def _models(root: Path, run: Run, folding: Folding, names: dict[int, str]) -> ExportedModel:
+def _models(root: Path, review: Review, model: GroupsModel, names: dict[int, str]) -> ExportedModel:
     from headlight.export.onnx_check import check_head, check_images
     from headlight.export.onnx_encoder import (
         Unexportable,
@@ -82,17 +83,18 @@ def _models(root: Path, run: Run, folding: Folding, names: dict[int, str]) -> Ex
     )
     from headlight.export.onnx_head import head_model
 
-    head = head_model(run.model, folding)
+    run = review.run
+    head = head_model(model)
     _describe(head, run, names, None)
-    checked_head = check_head(head, run, folding)
+    checked_head = check_head(head, review, model)
     _save(head, root / HEAD)
     try:
         encoder = encoder_of(run)
         network = network_of(encoder)
         graph, opset = encoder_model(encoder, network)
-        whole = join(graph, head_model(run.model, folding, opset))
+        whole = join(graph, head_model(model, opset))
         _describe(whole, run, names, encoder)
-        checked = check_images(whole, run, folding, encoder, network)
+        checked = check_images(whole, review, model, encoder, network)
         _save(whole, root / MODEL)
     except Unexportable as reason:
         return ExportedModel(None, str(reason), checked_head, None)
@@ -142,12 +144,15 @@ def input_description(encoder: Encoder | None) -> str:
 
 
 def _clusters(
-    run: Run, folding: Folding, names: dict[int, str], encoder: Encoder | None
+    run: Run, model: GroupsModel, names: dict[int, str], encoder: Encoder | None
 ) -> dict[str, Any]:
     about: dict[str, Any] = {
         "clusters": [
-            {"column": i, "cluster": k, "name": names[k]} for i, k in enumerate(folding.clusters)
+            {"column": i, "cluster": k, "name": names[k]} for i, k in enumerate(model.groups)
         ],
+        "none": None if model.references is None else NONE,
+        "reviewed": model.reviewed,
+        "agreement": round(model.agreement, 4),
         "features": {"encoder": run.info.encoder.name, "dim": run.info.encoder.dim},
     }
     if encoder is not None:

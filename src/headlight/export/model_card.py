@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from headlight.counts import counted
 from headlight.evaluation import SCORES
-from headlight.export.merged_clusters import Folding
 from headlight.export.result import Result
 from headlight.review.evaluating import known_scores
+from headlight.review.model import GroupsModel, percent
 
 if TYPE_CHECKING:
     from headlight.encoders.base import Encoder
@@ -40,14 +40,14 @@ class ExportedModel:
 
 
 def model_card(
-    result: Result, folding: Folding, names: dict[int, str], exported: ExportedModel
+    result: Result, model: GroupsModel, names: dict[int, str], exported: ExportedModel
 ) -> str:
     """The card as Markdown, with the header that model hubs read.
 
     Arguments:
         result: the edited clusters.
-        folding: the clusters that predictions are.
-        names: of these.
+        model: of the groups.
+        names: of the groups that predictions are.
         exported: the files.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -59,7 +59,7 @@ def model_card(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"literal": escaped, "share": _share}
+    environment.filters |= {"literal": escaped, "share": _share, "percent": percent}
     info = result.run.info
     scores = known_scores(result.review)
     rows = {row["cluster"]: row for row in result.review.clusters().to_pylist()}
@@ -68,7 +68,7 @@ def model_card(
         info=info,
         images=f"{len(result.table):,}",
         clusters=[
-            nothing | rows.get(k, {}) | {"cluster": k, "name": names[k]} for k in folding.clusters
+            nothing | rows.get(k, {}) | {"cluster": k, "name": names[k]} for k in model.groups
         ],
         listed=LISTED,
         exported=exported,
@@ -77,8 +77,8 @@ def model_card(
         whole=exported.images,
         known=[f"{name} {scores[key]:.3f}" for key, name in SCORES.items() if key in scores],
         edits=result.review.n_edits,
-        folding=folding,
-        unreachable=[result.names[k] for k in folding.unreachable],
+        model=model,
+        unreachable=[name for k, name in result.review.names.items() if k not in names],
         outliers=int(result.review.outlier.sum()),
         licence=_licence(info.encoder.name),
         counted=counted,

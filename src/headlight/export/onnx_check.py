@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headlight.errors import HeadlightError
-from headlight.export.merged_clusters import Folding
 from headlight.images import BadImage, DecodeLimits, decode
+from headlight.review.model import GroupsModel
+from headlight.review.review import Review
 from headlight.runs import Run
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from headlight.encoders.base import Encoder
 
 TOLERANCE = 1e-4
+CLOSE = 1e-5  # cosines nearer than this to what a reference asks for: rounding decides
 ROWS = 2048  # features compared
 IMAGES = 24  # images compared
 
@@ -32,42 +34,44 @@ class Agreement:
     Arguments:
         rows: compared.
         difference: the largest between two probabilities.
-        same: rows whose label is that of the run; None where that was not compared.
+        same: rows whose label is their group in the run.
     """
 
     rows: int
     difference: float
-    same: int | None = None
+    same: int
 
 
-def check_head(model: onnx.ModelProto, run: Run, folding: Folding) -> Agreement:
+def check_head(onnx_model: onnx.ModelProto, review: Review, model: GroupsModel) -> Agreement:
     """Compare a head's predictions for features of the run.
+
+    Arguments:
+        onnx_model: from features.
+        review: of the run.
+        model: of its groups.
 
     Raises:
         HeadlightError: they differ, or onnxruntime is missing.
     """
-    places, features = _some_features(run)
-    expected = folding.probabilities(run.model.predict_proba(features))
-    labels, probabilities = run_model(model, {"features": features})
-    difference = _compare(labels, probabilities, expected, folding, "features")
-    fitted = run.assignments["cluster"].to_numpy()[places]
-    stands = np.array(folding.clusters)[folding.target[fitted]]
-    return Agreement(len(features), difference, int((labels == stands).sum()))
+    places, features = _some_features(review.run)
+    found = run_model(onnx_model, {"features": features})
+    difference = _compare(*found, model, features, "features")
+    return Agreement(len(features), difference, int((found[0] == review.labels[places]).sum()))
 
 
 def check_images(
-    model: onnx.ModelProto,
-    run: Run,
-    folding: Folding,
+    onnx_model: onnx.ModelProto,
+    review: Review,
+    model: GroupsModel,
     encoder: Encoder,
     network: torch.nn.Module,
 ) -> Agreement:
     """Compare predictions for images of the run, or for noise where these have gone.
 
     Arguments:
-        model: from pixels.
-        run: fitted.
-        folding: the clusters that predictions are.
+        onnx_model: from pixels.
+        review: of the run.
+        model: of its groups.
         encoder: how its images are prepared.
         network: what `encoder` builds, in float32: headlight's engines compute the same with
             fewer digits.
@@ -77,21 +81,18 @@ def check_images(
     """
     import torch
 
-    rows, views = _some_images(run, encoder)
+    rows, views = _some_images(review.run, encoder)
     noise = np.random.default_rng(0).integers(0, 256, (2, *(encoder.input_size,) * 2, 3), np.uint8)
     pixels = np.stack([*views, *noise])
     with torch.no_grad():
         features = network(torch.from_numpy(pixels)).float().numpy()
-    expected = folding.probabilities(run.model.predict_proba(features))
-    labels, probabilities = run_model(model, {"pixels": pixels})
-    difference = _compare(labels, probabilities, expected, folding, "images")
-    stands = np.array(folding.clusters)[
-        folding.target[run.assignments["cluster"].to_numpy()[rows].astype(np.int64)]
-    ]
-    return Agreement(len(rows), difference, int((labels[: len(rows)] == stands).sum()))
+    found = run_model(onnx_model, {"pixels": pixels})
+    difference = _compare(*found, model, features, "images")
+    same = found[0][: len(rows)] == review.labels[rows]
+    return Agreement(len(rows), difference, int(same.sum()))
 
 
-def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Any, Any]:
+def run_model(onnx_model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Any, Any]:
     """Labels and probabilities from onnxruntime, on one CPU thread.
 
     Raises:
@@ -106,7 +107,7 @@ def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[An
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        onnx_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     labels, probabilities = session.run(["labels", "probabilities"], inputs)
     return labels, probabilities
@@ -115,16 +116,18 @@ def run_model(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[An
 def _compare(
     labels: np.ndarray,
     probabilities: np.ndarray,
-    expected: np.ndarray,
-    folding: Folding,
+    model: GroupsModel,
+    features: np.ndarray,
     what: str,
 ) -> float:
     """The largest difference of probabilities; labels must be the same but for ties."""
+    expected = model.probabilities(features)
     difference = float(np.abs(probabilities - expected).max())
-    best = np.array(folding.clusters)[expected.argmax(axis=1)]
     top = np.sort(expected, axis=1)
-    tied = top[:, -1] - top[:, -2] <= 2 * TOLERANCE if expected.shape[1] > 1 else True
-    if not difference <= TOLERANCE or not ((labels == best) | tied).all():
+    tied = np.abs(model.nearness(features)) <= CLOSE
+    if expected.shape[1] > 1:
+        tied |= top[:, -1] - top[:, -2] <= 2 * TOLERANCE
+    if not difference <= TOLERANCE or not ((labels == model.predict(features)) | tied).all():
         raise HeadlightError(
             f"the ONNX model's predictions for the same {what} are not headlight's (probabilities "
             f"differ by up to {difference:.2g}), so it was not written: please report it"

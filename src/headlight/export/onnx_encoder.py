@@ -14,9 +14,9 @@ import numpy as np
 from headlight.encoders import load_encoder, load_encoders
 from headlight.errors import HeadlightError
 from headlight.export.onnx_head import IR_VERSION, OPSET
+from headlight.review.prediction import refuse_code
 from headlight.runs import Run
 from headlight.runs.embedding import IMPORTED
-from headlight.runs.prediction import refuse_code
 
 if TYPE_CHECKING:
     import onnx

@@ -1,4 +1,4 @@
-"""Projection and head of a fitted SCP as one ONNX graph, node by node."""
+"""Projection and head of the model of the groups as one ONNX graph, node by node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headlight.export.merged_clusters import Folding
+from headlight.review.model import NONE, GroupsModel, References
 
 if TYPE_CHECKING:
     import onnx
@@ -40,32 +40,34 @@ class GraphBuilder:
         return out
 
 
-def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProto:
+def head_model(model: GroupsModel, opset: int = OPSET) -> onnx.ModelProto:
     """The graph from features to labels and probabilities.
 
     Arguments:
-        scp: fitted.
-        folding: the clusters that predictions are.
+        model: of the groups.
         opset: version of ONNX's operators, 13 or later.
 
     Returns:
         A model. Input ``features``, float32 (n, dim). Outputs ``labels``, int64 (n,), numbers of
-        clusters, and ``probabilities``, float32 (n, clusters), in the order of
-        ``folding.clusters``.
+        groups, −1 where a row is in none, and ``probabilities``, float32 (n, groups), in the order
+        of ``model.groups``.
     """
     from onnx import TensorProto, helper
 
     graph = GraphBuilder()
-    logits = _logits(graph, scp)
-    probabilities = graph.node("Softmax", logits, out="head_probabilities", axis=1)
-    if np.array_equal(folding.target, np.arange(len(folding.clusters))):
-        graph.node("Identity", probabilities, out="probabilities")
-    else:
-        became = np.eye(len(folding.clusters), dtype=np.float32)[folding.target]
-        graph.node("MatMul", probabilities, graph.constant("became", became), out="probabilities")
+    scp = model.scp
+    unit = _unit(graph, scp) if model.references or not _is_mlp(scp.head_) else ""
+    logits = _logits(graph, scp, unit)
+    graph.node("Softmax", logits, out="probabilities", axis=1)
     first = graph.node("ArgMax", "probabilities", out="first", axis=1, keepdims=0)
-    numbers = graph.constant("clusters", np.array(folding.clusters, np.int64))
-    graph.node("Gather", numbers, first, out="labels", axis=0)
+    numbers = graph.constant("groups", np.array(model.groups, np.int64))
+    if model.references is None:
+        graph.node("Gather", numbers, first, out="labels", axis=0)
+    else:
+        nearest = graph.node("Gather", numbers, first, out="nearest", axis=0)
+        belongs = _belongs(graph, unit, model.references)
+        none = graph.constant("none", np.array(NONE, np.int64))
+        graph.node("Where", belongs, nearest, none, out="labels")
     tensor = helper.make_tensor_value_info
     whole = helper.make_graph(
         graph.nodes,
@@ -73,7 +75,7 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
         [tensor("features", TensorProto.FLOAT, ["n", scp.n_features_in_])],
         [
             tensor("labels", TensorProto.INT64, ["n"]),
-            tensor("probabilities", TensorProto.FLOAT, ["n", len(folding.clusters)]),
+            tensor("probabilities", TensorProto.FLOAT, ["n", len(model.groups)]),
         ],
         graph.constants,
     )
@@ -83,29 +85,55 @@ def head_model(scp: SCP, folding: Folding, opset: int = OPSET) -> onnx.ModelProt
     )
 
 
-def _logits(graph: GraphBuilder, scp: SCP) -> str:
-    from headlight.clustering.heads import MLPHead
+def _logits(graph: GraphBuilder, scp: SCP, unit: str) -> str:
+    """Nodes from the input of a head, features or their projection ``unit``, to its logits."""
+    head: Any = scp.head_
+    if not _is_mlp(head):
+        return _linear(graph, unit, "logits", _array(head.weight), _array(head.bias))
+    weight, bias = _without_norm(head)
+    hidden = _linear(graph, "features", "hidden", weight, bias)
+    relu = graph.node("Relu", hidden, out="relu")
+    return _linear(graph, relu, "logits", _array(head.out.weight), _array(head.out.bias))
 
-    head = scp.head_
-    if isinstance(head, MLPHead):
-        weight, bias = _without_norm(head)
-        hidden = _linear(graph, "features", "hidden", weight, bias)
-        relu = graph.node("Relu", hidden, out="relu")
-        out = head.out
-        return _linear(graph, relu, "logits", out.weight.detach().numpy(), _array(out.bias))
+
+def _unit(graph: GraphBuilder, scp: SCP) -> str:
+    """Nodes from features to their projection, rows of length 1."""
     projection = scp.projection_
     mean = graph.constant("mean", projection.mean.numpy())
     components = graph.constant("components", projection.components.numpy())
     centred = graph.node("Sub", "features", mean, out="centred")
     projected = graph.node("MatMul", centred, components, out="projected")
     squares = graph.node("Mul", projected, projected, out="squares")
-    columns = graph.constant("columns", np.array([1], np.int64))
-    total = graph.node("ReduceSum", squares, columns, out="total", keepdims=1)
+    total = graph.node("ReduceSum", squares, _columns(graph), out="total", keepdims=1)
     length = graph.node("Sqrt", total, out="length")
-    least = graph.constant("least", np.array(SMALLEST, np.float32))
-    divisor = graph.node("Max", length, least, out="divisor")
-    unit = graph.node("Div", projected, divisor, out="unit")
-    return _linear(graph, unit, "logits", _array(head.weight), _array(head.bias))
+    smallest = graph.constant("smallest", np.array(SMALLEST, np.float32))
+    divisor = graph.node("Max", length, smallest, out="divisor")
+    return graph.node("Div", projected, divisor, out="unit")
+
+
+def _belongs(graph: GraphBuilder, unit: str, references: References) -> str:
+    """Nodes that say whether a row is near enough to any reference: bool (n,)."""
+    points = graph.constant("references", references.points.T.astype(np.float32))
+    cosines = graph.node("MatMul", unit, points, out="cosines")
+    least = graph.constant("least", references.least.astype(np.float32))
+    near = graph.node("GreaterOrEqual", cosines, least, out="near")
+    counted = graph.node("Cast", near, out="counted", to=1)  # as float32
+    count = graph.node("ReduceSum", counted, _columns(graph), out="count", keepdims=0)
+    nought = graph.constant("nought", np.array(0, np.float32))
+    return graph.node("Greater", count, nought, out="belongs")
+
+
+def _columns(graph: GraphBuilder) -> str:
+    """The axis of columns, as an operator takes it."""
+    if "columns" not in (one.name for one in graph.constants):
+        graph.constant("columns", np.array([1], np.int64))
+    return "columns"
+
+
+def _is_mlp(head: object) -> bool:
+    from headlight.clustering.heads import MLPHead
+
+    return isinstance(head, MLPHead)
 
 
 def _linear(graph: GraphBuilder, x: str, out: str, weight: np.ndarray, bias: np.ndarray) -> str:

@@ -175,7 +175,10 @@ def _merge(state: ReviewState, edit: Edit, strict: bool) -> Change:
         raise HeadlightError("choose two clusters or more to merge")
     if not gone:
         return Change()
-    rows = np.flatnonzero(np.isin(state.labels, list(gone))).astype(np.int32)
+    inside = np.zeros(len(state.labels), bool)
+    for cluster in gone:
+        inside |= state.labels == cluster
+    rows = np.flatnonzero(inside).astype(np.int32)
     before = state.labels[rows]
     names: dict[int, tuple[str | None, str | None]] = {
         c: (state.names[c], None) for c in sorted(gone)

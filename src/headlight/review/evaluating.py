@@ -25,7 +25,7 @@ def evaluate(target: Path, labels: str) -> dict[str, Any]:
 
     Arguments:
         target: a run folder, whose ``labels.parquet`` then keeps the labels (columns path, label),
-            for the report and the exports; or what `headlight.runs.predict_run` wrote.
+            for the report and the exports; or what `headlight.review.predict_run` wrote.
         labels: see `headlight.evaluation.read_labels`; or ``source``, if the run's source
             carries labels itself.
 

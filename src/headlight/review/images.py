@@ -91,6 +91,7 @@ class _Index:
         halves = _first_half(keys)
         self._order = np.argsort(halves, kind="stable")
         self._sorted = halves[self._order]
+        self._copies = bool((self._sorted[1:] == self._sorted[:-1]).any())
 
     def find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows with one of these keys, int64 sorted, and which keys have any, bool."""
@@ -112,6 +113,10 @@ class _Index:
         """Places in ``wanted``, and the rows with that key, in order of both."""
         halves = _first_half(wanted)
         first = np.searchsorted(self._sorted, halves, "left")
+        if not self._copies and len(self._order):
+            rows = self._order[np.minimum(first, len(self._order) - 1)]
+            which = np.flatnonzero((self.keys[rows] == wanted).all(axis=1))
+            return which, rows[which]
         count = np.searchsorted(self._sorted, halves, "right") - first
         which = np.repeat(np.arange(len(wanted)), count)
         offset = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)

@@ -30,6 +30,7 @@ class Review:
 
     Arguments:
         run: fitted.
+        keys: uint8 (n, 16), of the rows' images; None: as the run has them.
 
     Attributes:
         labels: int32 (n,), the cluster of each row of ``run.assignments``.
@@ -41,8 +42,10 @@ class Review:
     Use `review`.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, keys: np.ndarray | None = None) -> None:
         self.run = run
+        if keys is not None:
+            self.keys = keys
         fitted, clusters = run.assignments, run.clusters
         labels = fitted["cluster"].to_numpy().astype(np.int32)
         numbers = clusters["cluster"].to_pylist()

@@ -14,23 +14,26 @@ from headlight.runs.files import atomic
 BEFORE = "edits.rows.jsonl"  # the log as it was
 
 
-def take_over(review: Review) -> None:
+def take_over(review: Review) -> Review:
     """Rewrite the lines of a review that name rows, while their images can still be told.
 
     The log as it was stays in the run, as ``edits.rows.jsonl``.
 
     Arguments:
         review: with all edits of the log.
+
+    Returns:
+        The review, opened again if its log was rewritten.
     """
     path = review.log.path
     if not path.is_file():
-        return
+        return review
     with review.log.locked():
         data = path.read_bytes()
         lines = [json.loads(raw) for raw in data.split(b"\n")[:-1]]
         own = [names_rows(line) and line["fit"] == review.run.fit.review_id for line in lines]
         if not any(own):
-            return
+            return review
         before = path.with_name(BEFORE)
         if not before.exists():
             with atomic(before) as temporary:
@@ -47,3 +50,4 @@ def take_over(review: Review) -> None:
             temporary.write_bytes(text)
         with atomic(check) as temporary:
             temporary.write_text(f"{len(text)} {zlib.crc32(text):08x}\n", "ascii")
+    return Review(review.run, review.keys)

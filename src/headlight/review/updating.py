@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from headlight.features import EmbedReport, Stages
 from headlight.review.changes import free_name
-from headlight.review.drift import Drift, drifted
+from headlight.review.drift import Drift
 from headlight.review.fitting import edits_in_words
 from headlight.review.images import Images
-from headlight.review.newcomers import Known, place_newcomers
+from headlight.review.model import groups_model
+from headlight.review.newcomers import Known, Newcomers, place_newcomers
 from headlight.review.review import Review
 from headlight.review.taking_over import take_over
 from headlight.runs.duplicates import extended_duplicates
@@ -119,13 +120,11 @@ def update_run(
         stages("update")
     with locked(run.path):
         now = load_run(run.path)
-        if now.fit.id != run.fit.id:  # another process fitted it meanwhile
-            review = Review(now)
-        review.refresh()
+        # Its images and edits may be other ones if another process was here meanwhile.
+        review = Review(now, review.keys if now.fit.id == run.fit.id else None)
         report = UpdateReport(embedded)
         if now.fit.features != features_digest(now.features):
-            take_over(review)
-            _save(now, review, report)
+            _save(now, take_over(review), report)
             report.changed = True
     return load_run(run.path), report
 
@@ -178,47 +177,79 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
     rows = project(plain, mean, axes)
     parts = [now.carried(before, row), now.carried(left, back)]
     new = np.flatnonzero((row < 0) & (back < 0))
+    newcomers = None
     if len(new):
-        earlier = np.flatnonzero(row >= 0)
-        labels, outlier = review.labels[row[earlier]], review.outlier[row[earlier]]
-        known = Known(rows[earlier], labels, outlier, _places(parts[0]))
-        probabilities, groups = _model(review, row[earlier], known, plain[new])
-        columns, proposed = place_newcomers(
-            known, rows[new], probabilities, groups, review.next_cluster
+        where = _places(parts[0])
+        newcomers = _placed(review, row, places=where, plain=plain, rows=rows, new=new)
+    with review.log.locked():  # no edit may make a group with the number of a proposed one
+        review.refresh()
+        proposed: list[int] = []
+        if newcomers:
+            proposed = newcomers.numbered(review.next_cluster)
+            parts.append(_joined(newcomers.columns, paths.take(new), images.take(new)))
+        assignments = pa.concat_tables(parts, promote_options="default")
+        assignments = assignments.take(pc.sort_indices(assignments["path"]))
+        if "duplicates" in assignments.column_names:
+            unsure = np.union1d(new, _later_copies(row))
+            assignments = _with_duplicates(assignments, plain, rows, mean, unsure)
+        clusters = _clusters(review, assignments, rows, set(proposed))
+        gone = [_without(before, row), _without(left, back)]
+        fit = run.fit.model_dump(exclude={"id", "files"}) | {
+            "images": len(assignments),
+            "n_clusters": len(clusters),
+            "mean_confidence": round(float(pc.mean(assignments["confidence"]).as_py()), 4),
+            "features": features_digest(run.features),
+            "review": run.fit.review_id,
+            "base": run.fit.id,
+            "next_group": max([review.next_cluster, *(group + 1 for group in proposed)]),
+        }
+        save_fit(
+            run,
+            run.info,
+            fit,
+            run.model,
+            assignments=assignments,
+            clusters=clusters,
+            gone=pa.concat_tables(gone, promote_options="default") if any(map(len, gone)) else None,
         )
-        parts.append(_joined(columns, paths.take(new), images.take(new)))
-        found, counts = np.unique(columns["cluster"], return_counts=True)
+    report.returned, report.gone = int((back >= 0).sum()), len(gone[0])
+    if newcomers:
+        found, counts = np.unique(newcomers.columns["cluster"], return_counts=True)
         report.joined = dict(zip(found.tolist(), counts.tolist(), strict=True))
         report.proposed = {group: report.joined.pop(group) for group in proposed}
-        kept = ~outlier
-        report.drifted = drifted(known.rows[kept], labels[kept], rows[new], columns["cluster"])
-    gone = _without(before, row)
-    report.returned, report.gone = int((back >= 0).sum()), len(gone)
-    assignments = pa.concat_tables(parts, promote_options="default")
-    assignments = assignments.take(pc.sort_indices(assignments["path"]))
-    if "duplicates" in assignments.column_names:
-        unsure = np.union1d(new, _later_copies(row))
-        assignments = _with_duplicates(assignments, plain, rows, mean, unsure)
-    clusters = _clusters(review, assignments, rows, set(report.proposed))
-    gone = pa.concat_tables([gone, _without(left, back)], promote_options="default")
-    fit = run.fit.model_dump(exclude={"id", "files"}) | {
-        "images": len(assignments),
-        "n_clusters": len(clusters),
-        "mean_confidence": round(float(pc.mean(assignments["confidence"]).as_py()), 4),
-        "features": features_digest(run.features),
-        "review": run.fit.review_id,
-        "base": run.fit.id,
-        "next_group": max([review.next_cluster, *(group + 1 for group in report.proposed)]),
-    }
-    save_fit(
-        run,
-        run.info,
-        fit,
-        run.model,
-        assignments=assignments,
-        clusters=clusters,
-        gone=gone if len(gone) else None,
+        report.drifted = newcomers.drifted
+
+
+def _placed(
+    review: Review,
+    row: np.ndarray,
+    *,
+    places: np.ndarray,
+    plain: np.ndarray,
+    rows: np.ndarray,
+    new: np.ndarray,
+) -> Newcomers:
+    """The new images among the groups.
+
+    Arguments:
+        review: of the fit before.
+        row: int64 (n,), rows of that fit; −1: not there.
+        places: float32 (k, 2), where the images that were there are on the map.
+        plain: float16 (n, dim), features.
+        rows: float16 (n, d), projected.
+        new: int64 (m,), the new images.
+    """
+    earlier = np.flatnonzero(row >= 0)
+    known = Known(
+        plain[earlier],
+        rows[earlier],
+        review.labels[row[earlier]],
+        review.outlier[row[earlier]],
+        places,
     )
+    model = groups_model(review, lambda: (row[earlier], rows[earlier]))
+    probabilities = model.probabilities(plain[new])
+    return place_newcomers(known, plain[new], rows[new], probabilities, np.array(model.groups))
 
 
 def _complete(review: Review) -> pa.Table:
@@ -305,9 +336,3 @@ def _clusters(
         asked = cluster in proposed or bool(before.get(cluster, {}).get(PROPOSED))
         table.append({**before.get(cluster, {}), **row, "name": named, PROPOSED: asked})
     return pa.Table.from_pylist(table, schema=CLUSTERS.append(pa.field(PROPOSED, pa.bool_())))
-
-
-def _model(review: Review, row: np.ndarray, known: Known, plain: np.ndarray):  # TEMPORARY
-    model = review.run.model
-    groups = review.run.fit.groups or range(model.n_clusters_)
-    return model.predict_proba(plain), np.array(groups, np.int32)

@@ -166,8 +166,8 @@ class Api:
         if order not in ORDERS:
             raise ValueError("no such order")
         since = int(asked["since"]) if "since" in asked else None
-        only = {"outliers": "outliers" in asked, "unseen": "unseen" in asked, "since": since}
-        return _numbers(session.rows(cluster, order, **only))
+        marks = "outliers" in asked, "unseen" in asked
+        return _numbers(session.rows(cluster, order, *marks, since))
 
     def _facts(self, session: Session, request: Request) -> Response:
         rows = _checked(session, request.query_params["rows"].split(","))
@@ -234,9 +234,8 @@ class Api:
         return {}
 
     def _seen(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
-        session.see(
-            _checked(session, body["rows"]) if "rows" in body else None, body.get("cluster")
-        )
+        rows = _checked(session, body["rows"]) if "rows" in body else None
+        session.see(rows, body.get("cluster"))
         return {}
 
     def _step(self, session: Session, body: dict[str, Any], back: bool) -> dict[str, Any]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headlight.errors import HeadlightError
 
-if TYPE_CHECKING:
-    import torch
-
 FOLDS = 3
 HAND_WEIGHT = 20.0  # an image placed by a person counts as much as this many others
 PENALTY = 3e-3  # on squared weights, a mean row
 STEPS = 40
-SCALE = 8.0  # rows of length 1 are short for a linear map: weights would have to be large
 SURE = 0.5  # a change must be likelier than all else together
 
 
@@ -68,6 +63,8 @@ def propose(
     """
     import torch
 
+    from headlight.review.learning import learn_head, logits_of
+
     kept = np.flatnonzero(~outlier)
     classes, y = np.unique(labels[kept], return_inverse=True)
     if len(classes) < 2:
@@ -78,15 +75,17 @@ def propose(
     chosen = np.zeros(len(kept), np.int64)
     confidence = np.zeros(len(kept), np.float32)
     weight = np.where(hand, HAND_WEIGHT, 1.0).astype(np.float32)
-    rows = torch.from_numpy(vectors[kept]).float().mul_(SCALE)
+    rows = torch.from_numpy(vectors[kept])
     for f in range(FOLDS):
         judged = np.flatnonzero(fold == f)
         if len(judged):
             learn = fold != f
-            head = _head(rows[torch.from_numpy(learn)], y[learn], weight[learn], len(classes))
-            with torch.no_grad():
-                logits = rows[torch.from_numpy(judged)] @ head[:-1] + head[-1]
-                probabilities = torch.softmax(logits, dim=1).numpy()
+            picked = rows[torch.from_numpy(learn)]
+            head = learn_head(
+                picked, y[learn], weight[learn], len(classes), penalty=PENALTY, steps=STEPS
+            )
+            logits = logits_of(head, rows[torch.from_numpy(judged)])
+            probabilities = torch.softmax(logits, dim=1).numpy()
             chosen[judged] = probabilities.argmax(axis=1)
             confidence[judged] = probabilities.max(axis=1)
     done = np.isin(classes, list(fixed))
@@ -100,34 +99,3 @@ def propose(
         confidence[found],
         int(hand.sum()),
     )
-
-
-def _head(rows: torch.Tensor, y: np.ndarray, weight: np.ndarray, n_classes: int) -> torch.Tensor:
-    """Weights, and biases in the last row, that minimise the weighted cross-entropy.
-
-    Arguments:
-        rows: float32 (m, dim).
-        y: int64 (m,), classes.
-        weight: float32 (m,), of the rows.
-        n_classes: K.
-
-    Returns:
-        float32 (dim + 1, K).
-    """
-    import torch
-
-    target = torch.from_numpy(y)
-    share = torch.from_numpy(weight / weight.sum())
-    head = torch.zeros(rows.shape[1] + 1, n_classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([head], max_iter=STEPS, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = rows @ head[:-1] + head[-1]
-        wrong = torch.nn.functional.cross_entropy(logits, target, reduction="none")
-        total = (share * wrong).sum() + PENALTY * head.square().sum()
-        total.backward()
-        return total
-
-    optimiser.step(loss)
-    return head

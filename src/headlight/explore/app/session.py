@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
@@ -124,11 +125,12 @@ class Session:
 
     @cached_property
     def _joined(self) -> np.ndarray:
-        """int64 (n,), when an update brought each image, in seconds since 1970; 0: the first fit."""
+        """int64 (n,), when an update brought each image, in seconds since 1970; 0: none did."""
         run = self.opened.run
         if not run or JOINED not in run.assignments.column_names:
             return np.zeros(self.n, np.int64)
-        return pc.fill_null(run.assignments[JOINED].cast("int64"), 0).to_numpy()
+        times = run.assignments[JOINED].cast(pa.timestamp("s", "UTC"))  # Parquet keeps thousandths
+        return pc.fill_null(times.cast("int64"), 0).to_numpy()
 
     @cached_property
     def _updates(self) -> list[dict[str, int]]:
