@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -130,9 +131,11 @@ def handmade_fit(run: Run, fit: str, clusters: Mapping[str, Sequence[str]]) -> R
     return load_run(run.path)
 
 
-def replace_assignments(run: Run, table: pa.Table) -> Run:
-    """The run with another table of its images."""
-    file = run.file("assignments.parquet")
+def replace_assignments(
+    run: Run, table: pa.Table, name: Literal["assignments", "clusters"] = "assignments"
+) -> Run:
+    """The run with another table of its images, or of its clusters."""
+    file = run.file(f"{name}.parquet")
     write_table(file, table)
     files = run.fit.files | {file.name: digest(file)}
     fit = run.fit.model_copy(update={"files": files})

@@ -63,7 +63,7 @@ def compare(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Compare two fits of a run; the last two if omitted."""
+    """Compare two fits of a run; the last ones if omitted."""
     from headlight.review.comparing import compare_fits
     from headlight.runs import load_run
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headlight.counts import counted
 from headlight.errors import HeadlightError
+from headlight.review.images import Images
 from headlight.review.review import Review
 from headlight.runs.fits import fits_of, run_at
 from headlight.runs.info import FitInfo
@@ -135,40 +135,37 @@ def compare_fits(run: Run, before: str | None = None, after: str | None = None) 
 
     Arguments:
         run: with two fits or more.
-        before: id of a fit; the one saved before ``after`` if left out.
-        after: id of a fit; the current one if left out.
+        before: id of a fit; if left out, the current one if there is a newer one, or else the one
+            before it.
+        after: id of a fit; if left out, the newest, or the current one if ``before`` is given.
 
     Raises:
         HeadlightError: there are no two fits, no such fit, or a file of one is damaged.
     """
-    known = [record.id for record, _ in fits_of(run)]
-    last = run_at(run, after or run.fit.id)
     if before is None:
-        others = [fit for fit in known if fit != last.fit.id]
-        if not others:
+        known = [record.id for record, _ in fits_of(run)]
+        if len(known) < 2:
             raise HeadlightError(
                 f"{run.path} has one fit only, so there is nothing to compare: "
                 f"`headlight fit {run.path} -k N` makes another, and keeps this one"
             )
-        at = known.index(last.fit.id)
-        before = known[at - 1] if at else others[0]
-    return compare(Review(run_at(run, before)), Review(last))
+        after = known[-1]
+        before = run.fit.id if run.fit.id != after else known[-2]
+    return compare(*(Review(run_at(run, fit)) for fit in (before, after or run.fit.id)))
 
 
 def compare(before: Review, after: Review) -> Comparison:
     """Compare two reviewed fits of a run.
 
-    Images are the same if their content is; where that is unknown, if their path is.
+    Images are the same if their content is, wherever they lie.
 
     Raises:
         HeadlightError: a file of one is damaged.
     """
     a, b = before.run.assignments, after.run.assignments
-    key = "image" if "image" in a.column_names and "image" in b.column_names else "path"
-    keys = a[key].combine_chunks(), b[key].combine_chunks()
-    there = pc.fill_null(pc.index_in(*keys), -1).to_numpy().astype(np.int64)
-    new = np.flatnonzero(pc.is_null(pc.index_in(keys[1], keys[0])).to_numpy(zero_copy_only=False))
-    both, gone = np.flatnonzero(there >= 0), np.flatnonzero(there < 0)
+    there, known = Images(after.keys, []).first_rows(before.keys)
+    both, gone = np.flatnonzero(known), np.flatnonzero(~known)
+    new = np.flatnonzero(~Images(before.keys, []).first_rows(after.keys)[1])
     then = after.labels[there[both]]
     sides = _side(before), _side(after)
     partner, families = match_groups(
@@ -202,8 +199,8 @@ def match_groups(
         after: int (m,), the group of each image.
         groups_before: all there are, also those of other images.
         groups_after: all there are.
-        by_number: a group in both is the same one. Else groups are paired so that as few images as
-            can be change group, and a pair shares more than half of one of the two.
+        by_number: a group in both is the same one. The others are paired so that as few images as
+            can be change group, where a pair shares more than half of one of the two.
 
     Returns:
         Pairs, before → after; and families: groups before and after that became each other.
@@ -216,14 +213,14 @@ def match_groups(
     counts = np.zeros((len(olds), len(news)), np.int64)
     np.add.at(counts, (np.searchsorted(olds, before), np.searchsorted(news, after)), 1)
     of_old, of_new = counts.sum(axis=1), counts.sum(axis=0)
-    if by_number:
-        pairs = [(olds.index(k), news.index(k)) for k in sorted({*olds} & {*news})]
-    else:
-        pairs = [
-            (int(i), int(j))
-            for i, j in zip(*linear_sum_assignment(-counts), strict=True)
-            if 2 * counts[i, j] > min(of_old[i], of_new[j])
-        ]
+    same = sorted({*olds} & {*news}) if by_number else []
+    pairs = [(olds.index(k), news.index(k)) for k in same]
+    left = [i for i, k in enumerate(olds) if k not in same]
+    right = [j for j, k in enumerate(news) if k not in same]
+    for a, b in zip(*linear_sum_assignment(-counts[np.ix_(left, right)]), strict=True):
+        i, j = left[a], right[b]
+        if 2 * counts[i, j] > min(of_old[i], of_new[j]):
+            pairs.append((i, j))
     links = list(pairs)
     for i in set(range(len(olds))) - {i for i, _ in pairs}:
         if of_old[i] and 2 * counts[i].max() > of_old[i]:
@@ -233,10 +230,10 @@ def match_groups(
             links.append((int(counts[:, j].argmax()), j))
     families = _connected(len(olds), len(news), links)
     named = tuple(
-        (tuple(olds[i] for i in left), tuple(news[j] for j in right)) for left, right in families
+        (tuple(olds[i] for i in some), tuple(news[j] for j in others)) for some, others in families
     )
     partner = {olds[i]: news[j] for i, j in pairs}
-    partner |= {left[0]: right[0] for left, right in named if len(left) == len(right) == 1}
+    partner |= {one[0]: other[0] for one, other in named if len(one) == len(other) == 1}
     return partner, named
 
 
@@ -275,8 +272,7 @@ def _side(review: Review) -> Side:
 
 
 def _same_series(one: Review, other: Review) -> bool:
-    first, second = (getattr(r.run.fit, "review", None) or r.run.fit.id for r in (one, other))
-    return first == second
+    return one.run.fit.review_id == other.run.fit.review_id
 
 
 def _total(flows: Iterable[Flow]) -> int:

@@ -84,16 +84,22 @@ def publish(folder: Path, fit: str) -> None:
             shutil.copyfile(folder / FITS / fit / name, temporary)
 
 
+def fit_ids(run: Run) -> list[str]:
+    """The ids of all fits that are kept in a run, sorted."""
+    return sorted(file.parent.name for file in (run.path / FITS).glob(f"[!.]*/{RECORD}"))
+
+
 def fits_of(run: Run) -> list[tuple[FitInfo, datetime]]:
     """All fits that are kept in a run, the oldest first, and when each was saved (UTC).
 
     A fit whose record is damaged is left out: it can't be restored either.
     """
     found = []
-    for file in (run.path / FITS).glob(f"[!.]*/{RECORD}"):
+    for fit in fit_ids(run):
+        file = run.path / FITS / fit / RECORD
         with suppress(HeadlightError, OSError):
             record = read_record(file, FitInfo, "fit the run again")
-            if record.id == file.parent.name:
+            if record.id == fit:
                 found.append((record, datetime.fromtimestamp(file.stat().st_mtime, UTC)))
     return sorted(found, key=lambda one: (one[1], one[0].id))
 
@@ -108,14 +114,13 @@ def run_at(run: Run, fit: str) -> Run:
     Raises:
         HeadlightError: there is no such fit, or its record is damaged.
     """
-    fits = run.path / FITS
-    known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
+    known = fit_ids(run)
     found = [name for name in known if fit and name.startswith(fit)]
     if len(found) != 1:
         listed = ", ".join(known) or "none"
         what = f"has several fits that begin with {fit!r}" if found else f"has no fit {fit!r}"
         raise HeadlightError(f"{run.path} {what}: choose one of its fits ({listed})")
-    file = fits / found[0] / RECORD
+    file = run.path / FITS / found[0] / RECORD
     record = read_record(file, FitInfo, "fit the run again")
     if record.id != found[0]:
         raise HeadlightError(f"{file} is from another fit: fit the run again")

@@ -72,6 +72,9 @@ class Api:
             "move": self._move,
             "outlier": self._outlier,
             "done": self._done,
+            "accept": self._accept,
+            "dismiss": self._dismiss,
+            "seen": self._seen,
             "undo": lambda session, body: self._step(session, body, True),
             "redo": lambda session, body: self._step(session, body, False),
             "alike": self._alike,
@@ -162,7 +165,9 @@ class Api:
         order = asked.get("order", "certain")
         if order not in ORDERS:
             raise ValueError("no such order")
-        return _numbers(session.rows(cluster, order, "outliers" in asked))
+        since = int(asked["since"]) if "since" in asked else None
+        marks = "outliers" in asked, "unseen" in asked
+        return _numbers(session.rows(cluster, order, *marks, since))
 
     def _facts(self, session: Session, request: Request) -> Response:
         rows = _checked(session, request.query_params["rows"].split(","))
@@ -220,6 +225,19 @@ class Api:
         session.edit(edits.mark_done(body["cluster"], bool(body["value"])))
         return {}
 
+    def _accept(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        session.edit(edits.accept(body["cluster"]))
+        return {}
+
+    def _dismiss(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        session.dismiss(body["cluster"])
+        return {}
+
+    def _seen(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
+        rows = _checked(session, body["rows"]) if "rows" in body else None
+        session.see(rows, body.get("cluster"))
+        return {}
+
     def _step(self, session: Session, body: dict[str, Any], back: bool) -> dict[str, Any]:
         session.step(back, body["version"])
         return {}
@@ -256,8 +274,8 @@ class Api:
 
     def _flow(self, session: Session, request: Request) -> Response:
         asked = request.query_params
-        ends = [int(asked[end]) if asked[end] else None for end in ("before", "after")]
-        return _numbers(session.flow(asked["fit"], *ends))
+        after = int(asked["after"]) if asked["after"] else None
+        return _numbers(session.flow(asked["fit"], int(asked["before"]), after))
 
     def _take_over(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
         session.take_over(body["fit"], body["version"], body["flows"])

@@ -64,7 +64,7 @@ class Events:
         try:
             while not self._stopped:
                 session = self._live.session
-                told = {"mark": session.mark, "version": session.version}
+                told = {"mark": session.mark, "version": session.version, "fits": session.fits}
                 yield f"data: {json.dumps(told)}\n\n"
                 with suppress(TimeoutError):
                     if not await asyncio.wait_for(tab.get(), HEARTBEAT):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from array import array
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
@@ -29,6 +31,8 @@ from headlight.review.review import Review
 from headlight.review.splitting import split_rows
 from headlight.review.wording import described
 from headlight.runs import fits_of
+from headlight.runs.fits import fit_ids
+from headlight.runs.tables import JOINED
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
 
@@ -56,7 +60,8 @@ class Session:
         named = f"{path.resolve()} {self.fit} {number}"
         self.mark = hashlib.sha256(named.encode()).hexdigest()[:12]
         run = self.opened.run
-        self._fits = {fit.id: saved for fit, saved in fits_of(run)} if run and self.fit else {}
+        self._fits: dict[str, str] = {}  # when each was saved
+        self._count_fits()
         self._other: Review | None = None
         self._lock = threading.RLock()
         self._proposal: tuple[int, Proposal] | None = None
@@ -114,6 +119,30 @@ class Session:
         return self.opened.review.outlier if self.opened.review else np.zeros(self.n, bool)
 
     @property
+    def unseen(self) -> np.ndarray:
+        """bool (n,), brought by an update, and nobody has looked at it yet."""
+        return self.opened.review.unseen if self.opened.review else np.zeros(self.n, bool)
+
+    @cached_property
+    def _joined(self) -> np.ndarray:
+        """int64 (n,), when an update brought each image, in seconds since 1970; 0: none did."""
+        run = self.opened.run
+        if not run or JOINED not in run.assignments.column_names:
+            return np.zeros(self.n, np.int64)
+        times = run.assignments[JOINED].cast(pa.timestamp("s", "UTC"))  # Parquet keeps thousandths
+        return pc.fill_null(times.cast("int64"), 0).to_numpy()
+
+    @cached_property
+    def _updates(self) -> list[dict[str, int]]:
+        """When updates brought images, the latest first, and how many there are since."""
+        times, counts = np.unique(self._joined[self._joined > 0], return_counts=True)
+        since = np.cumsum(counts[::-1])
+        return [
+            {"at": at, "images": images}
+            for at, images in zip(times[::-1].tolist(), since.tolist(), strict=True)
+        ]
+
+    @property
     def names(self) -> dict[int, str]:
         """Cluster → name."""
         if self.opened.review:
@@ -136,6 +165,7 @@ class Session:
             width = max(names, default=-1) + 1
             sizes, colours = np.bincount(labels, minlength=width), palette(width)
             faces = self._faces.of(names, labels, self.outlier) if self.n else {}
+            new = np.bincount(labels[self.unseen], minlength=width)
             sums = np.bincount(labels, np.nan_to_num(self._confidence), width) if self.n else sizes
             clusters = [
                 {
@@ -144,6 +174,8 @@ class Session:
                     "size": int(sizes[c]),
                     "confidence": round(float(sums[c] / sizes[c]), 4) if sizes[c] else None,
                     "done": bool(review and c in review.done),
+                    "proposed": bool(review and c in review.proposed),
+                    "new": int(new[c]),
                     "colour": colours[c],
                     "faces": faces.get(c, []),
                 }
@@ -154,13 +186,16 @@ class Session:
                 "mark": self.mark,
                 "fit": self.fit,
                 "fits": len(self._fits),
-                "saved": self._fits[self.fit].isoformat() if self.fit in self._fits else "",
+                "saved": self._fits.get(self.fit, ""),
+                "review": review.run.fit.review_id if review else "",
                 "path": str(self.path.resolve()),
                 "title": self._title(),
                 "images": self.n,
                 "edits": review.n_edits if review else 0,
                 "outliers": int(self.outlier.sum()) if self.n else 0,
                 "by_hand": int(review.by_hand.sum()) if review else 0,
+                "new": int(self.unseen.sum()),
+                "updates": self._updates,
                 "undo": described(review.undoable) if review else None,
                 "redo": described(review.redoable) if review else None,
                 "read_only": self.opened.read_only,
@@ -168,10 +203,23 @@ class Session:
                 "clusters": clusters,
             }
 
+    @property
+    def fits(self) -> int:
+        """Number of fits that are kept in the run."""
+        return len(self._fits)
+
     def refresh(self) -> bool:
-        """Takes in edits that another process has made; tells whether there were any."""
+        """Takes in edits and fits that another process has made; tells whether there were any."""
         with self._lock:
-            return bool(self.opened.review) and self._review().refresh()
+            before = self._fits.keys()
+            self._count_fits()
+            edited = bool(self.opened.review) and self._review().refresh()
+            return edited or before != self._fits.keys()
+
+    def _count_fits(self) -> None:
+        run = self.opened.run
+        if run and self.fit and len(self._fits) != len(fit_ids(run)):
+            self._fits = {record.id: saved.isoformat() for record, saved in fits_of(run)}
 
     def edit(self, edit: Edit) -> None:
         """Makes one edit, on disk first. Raises `HeadlightError` if that can't be."""
@@ -190,6 +238,18 @@ class Session:
             if version != review.version:
                 raise HeadlightError("another tab has just made an edit: look at it, then go on")
             self.edit(edits.UNDO if back else edits.REDO)
+
+    def see(self, rows: np.ndarray | None, cluster: int | None) -> None:
+        """Notes that a person has looked at new images: at these, or at those of a cluster."""
+        with self._lock:
+            if rows is None:
+                rows = np.flatnonzero(self.unseen & (self.labels == cluster))
+            self.edit(edits.mark_seen(rows))
+
+    def dismiss(self, cluster: int) -> None:
+        """Takes a proposed group back: its images become outliers of the groups next to it."""
+        with self._lock:
+            self._review().dismiss(cluster)
 
     def move(self, rows: np.ndarray, cluster: int | None, name: str | None) -> int:
         """Moves rows to a cluster, or to a new one if it is None; gives the cluster."""
@@ -249,7 +309,7 @@ class Session:
             found, version = self._compared(fit), self.version
             return {"version": version, **comparing.plain(found, self._review().by_hand)}
 
-    def flow(self, fit: str, before: int | None, after: int | None) -> np.ndarray:
+    def flow(self, fit: str, before: int, after: int | None) -> np.ndarray:
         """Rows that are in group ``before`` now and in ``after`` there: int32 (m,)."""
         with self._lock:
             found = comparing.flow_of(self._compared(fit), before, after)
@@ -285,18 +345,31 @@ class Session:
         self._other.refresh()
         return compare(review, self._other)
 
-    def rows(self, cluster: int | None, order: str, outliers: bool = False) -> np.ndarray:
+    def rows(
+        self,
+        cluster: int | None,
+        order: str,
+        outliers: bool = False,
+        unseen: bool = False,
+        since: int | None = None,
+    ) -> np.ndarray:
         """Rows of a cluster, or of all, in the order asked for: int32 (m,).
 
         Arguments:
             cluster: None for all.
             order: certain, uncertain, typical or name.
             outliers: only those that a person marked.
+            unseen: only new ones that nobody has looked at.
+            since: only those that updates brought since then, in seconds since 1970.
         """
         with self._lock:
             chosen = np.ones(self.n, bool) if cluster is None else self.labels == cluster
             if outliers:
                 chosen = chosen & self.outlier
+            if unseen:
+                chosen = chosen & self.unseen
+            if since is not None:
+                chosen = chosen & (self._joined >= since)
             rows = np.flatnonzero(chosen)
             out = self.outlier.copy()
         if order == "name" or not len(rows):
@@ -321,6 +394,7 @@ class Session:
     def facts(self, rows: list[int]) -> list[dict[str, Any]]:
         """Path, cluster, confidence and marks of each row."""
         run, labels, outlier = self.opened.run, self.labels, self.outlier
+        unseen = self.unseen
         review = self.opened.review
         second = run.assignments["second"].to_numpy() if run else np.empty(0)
         return [
@@ -331,6 +405,7 @@ class Session:
                 "confidence": _number(self._confidence[row]),
                 "second": int(second[row]),
                 "outlier": bool(outlier[row]),
+                "new": bool(unseen[row]),
                 "by_hand": bool(review and review.by_hand[row]),
             }
             for row in rows

@@ -125,6 +125,7 @@ export const KEYS = [
   ]],
   ["Cluster", [
     ["[ and ], or k and j", "previous, next"], ["r", "rename"], ["g", "merge into another"], ["s", "split"], ["d", "done, or not"],
+    ["a, x", "accept, or dismiss, one that an update proposed"], ["e", "the new images were looked at"],
     ["Ctrl-click in the list", "mark several to merge"],
   ]],
   ["Everywhere", [

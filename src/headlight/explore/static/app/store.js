@@ -10,6 +10,7 @@ export const store = {
   /** As `Session.state` gives it: mark, version, images, clusters [{id, name, size, …}], undo, … */
   state: null,
   /** What the grid shows: {kind: "cluster", id} | {kind: "all" | "outliers"} |
+   *  {kind: "new", since (seconds since 1970) or null: all that nobody has looked at} |
    *  {kind: "search", text} | {kind: "rows", title, rows}. */
   view: { kind: "all" },
   home: { kind: "all" }, // the last view that was no search: where Escape leads back to
@@ -43,6 +44,8 @@ export const store = {
     this.state = state;
     setMark(state.mark);
     if (this.view.kind === "rows") this.view = this.home;
+    // Where people's edits don't carry over, a group of the same number is another group.
+    if (before && before.review !== state.review && this.view.kind === "cluster") this.view = { kind: "cluster" };
     this.toWhatIsThere();
     for (const listener of this.replaced) listener(before);
     this.tell("fit");
@@ -60,7 +63,7 @@ export const store = {
 
   show(view) {
     this.view = view;
-    const address = { cluster: `#cluster-${view.id}`, outliers: "#outliers", all: "#all" }[view.kind];
+    const address = { cluster: `#cluster-${view.id}`, outliers: "#outliers", all: "#all", new: "#new" }[view.kind];
     if (address) history.replaceState(null, "", address);
     this.tell("view");
   },
