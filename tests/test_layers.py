@@ -13,7 +13,7 @@ ROOT = Path(headlight.__file__).parent
 FLOORS = (
     ("", "__main__"),
     ("cli",),
-    ("pipeline", "ranking", "benchmark"),
+    ("watching", "pipeline", "ranking", "benchmark", "run"),
     ("explore",),
     ("export",),
     ("review",),

@@ -66,6 +66,7 @@ def make(given: argparse.Namespace) -> dict[str, float]:
 
     from headlight.images import open_source
     from headlight.runs.files import write_table
+    from headlight.runs.image_keys import image_keys
     from headlight.runs.projected import project
     from headlight.runs.tables import assignments_table, clusters_table
 
@@ -82,7 +83,12 @@ def make(given: argparse.Namespace) -> dict[str, float]:
     paths = [ref.path for ref, _ in zip(source, range(n), strict=False)]
     outlying = distance.min(1)
     table = assignments_table(
-        pa.array(paths), chances, outlying, np.full(n, -1), np.zeros((n, 2), np.float32)
+        pa.array(paths),
+        image_keys(paths, [None] * n),
+        chances,
+        outliers=outlying,
+        duplicates=np.full(n, -1),
+        xy=np.zeros((n, 2), np.float32),
     )
     given.out.mkdir(parents=True, exist_ok=True)
     rows = project(features, features.mean(0, dtype=np.float32))

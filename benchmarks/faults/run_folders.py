@@ -201,9 +201,10 @@ def _export(run: Path, out: Path) -> str:
 
 
 def _show(run: Path, out: Path) -> str:
+    from headlight.review.notebook import run_html
     from headlight.runs import load_run
 
-    html = str(load_run(run)._repr_html_())
+    html = run_html(load_run(run))
     if f"<b>{run}</b>: " in html:  # an error, shown in its place
         raise HeadlightError(html)
     return _hash(html, run)

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from headlight.clustering import SCP, Features
     from headlight.errors import HeadlightError
     from headlight.explore import write_report
-    from headlight.pipeline import cluster, embed
-    from headlight.runs import Run, load_run
+    from headlight.pipeline import cluster, embed, update
+    from headlight.run import Run, load_run
 
 __version__ = "0.1.0"
 __all__ = [
-    "SCP", "Features", "HeadlightError", "Run", "cluster", "embed", "load_run", "write_report",
+    "SCP", "Features", "HeadlightError", "Run", "cluster", "embed", "load_run", "update",
+    "write_report",
 ]  # fmt: skip
 
 # Imported on first use: `import headlight` must not wait for PyTorch.
@@ -22,10 +23,11 @@ _HOME = {
     "SCP": "headlight.clustering",
     "Features": "headlight.clustering",
     "HeadlightError": "headlight.errors",
-    "Run": "headlight.review",
+    "Run": "headlight.run",
     "cluster": "headlight.pipeline",
     "embed": "headlight.pipeline",
-    "load_run": "headlight.review",
+    "update": "headlight.pipeline",
+    "load_run": "headlight.run",
     "write_report": "headlight.explore",
 }
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from headlight.clustering import Features
 from headlight.clustering.constants import views_used
@@ -14,16 +14,10 @@ from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress, Stages
 from headlight.images import ImageSource, open_source
-from headlight.review import refuse_discarding
-from headlight.runs import (
-    Run,
-    check_clusters,
-    embed_run,
-    fit_run,
-    refuse_other_fit,
-    refuse_other_source,
-)
-from headlight.runs.features import features_digest, in_step
+from headlight.review import UpdateReport, fit_again, is_living, update_run
+from headlight.run import Run, as_run
+from headlight.runs import check_clusters, embed_run, refuse_other_fit, refuse_other_source
+from headlight.runs.features import features_digest
 from headlight.runs.run import load_run
 
 
@@ -121,13 +115,15 @@ def cluster(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    discard_edits: bool = False,
+    fresh: bool = False,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
+    on_updated: Callable[[Run, UpdateReport], None] | None = None,
 ) -> Run:
     """Cluster images into a run folder with a report. Called again, it resumes.
 
-    Where nothing has changed since the fit, the clusters stay as they are, with their edits.
+    A run that people have edited is updated (see `update`): its groups stay. One that nobody has
+    edited is clustered again if its images have changed.
 
     Arguments:
         source: a folder, a Parquet file with an image column, or ``digits``.
@@ -143,10 +139,11 @@ def cluster(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if it is faster
             and the features stay accurate.
-        discard_edits: fit again even if the run has edits; they stay with the earlier fit.
-        stages: called with ``embed``, ``fit``, ``map`` and ``report``, in this order; returns the
-            progress callback of each.
+        fresh: start over even if the run has edits; they are set aside with the earlier fit.
+        stages: called with ``embed``, ``fit``, ``map`` (or ``update`` instead of both) and
+            ``report``, in this order; returns the progress callback of each.
         on_embedded: called with the `EmbedReport` after embedding.
+        on_updated: called with the run and the `UpdateReport` if it was updated.
 
     Returns:
         The run.
@@ -158,45 +155,77 @@ def cluster(
     path = default_run(opened) if out is None else Path(out)
     check_clusters(n_clusters)
     resolve_devices(device)
-    if view_images is None:
-        view_images = views_used(recipe)
-    again = not discard_edits
     refuse_other_source(path, opened)
-    if (path / "run.json").exists():
-        former = load_run(path)
-        refuse_other_fit(former, n_clusters, recipe, seed)
-        if discard_edits or not in_step(former, opened):
-            discard_edits = refuse_discarding(former, discard_edits)
+    former = load_run(path) if (path / "run.json").exists() else None
+    living = former is not None and not fresh and is_living(former)
+    if former:
+        refuse_other_fit(former, n_clusters, recipe, seed, living=living)
     if opened.count:
         check_clusters(n_clusters, opened.count)
-
-    progress = stages("embed") if stages else None
-    run, report = embed_run(
-        opened,
-        path,
-        encoder=encoder,
-        views=views,
-        view_images=view_images,
-        device=device,
-        precision=precision,
-        progress=progress,
-    )
-    if on_embedded:
-        on_embedded(report)
-    if not (again and run.info.fit and run.info.fit.features == features_digest(run.features)):
-        run = fit_run(
-            run,
-            n_clusters,
-            recipe=recipe,
-            seed=seed,
-            device=device,
-            discard_edits=refuse_discarding(run, discard_edits),
-            stages=stages,
+    embedding: dict[str, Any] = {
+        "encoder": encoder,
+        "views": views,
+        "view_images": view_images,
+        "device": device,
+        "precision": precision,
+    }
+    if former and living:
+        if view_images is None:  # then as before
+            del embedding["view_images"]
+        run, updated = update_run(
+            former, opened, stages=stages, on_embedded=on_embedded, **embedding
         )
+        if on_updated:
+            on_updated(as_run(run), updated)
+    else:
+        if view_images is None:
+            embedding["view_images"] = views_used(recipe)
+        progress = stages("embed") if stages else None
+        run, report = embed_run(opened, path, progress=progress, **embedding)
+        if on_embedded:
+            on_embedded(report)
+        if fresh or not (run.info.fit and run.info.fit.features == features_digest(run.features)):
+            run = fit_again(
+                run,
+                n_clusters,
+                recipe=recipe,
+                seed=seed,
+                device=device,
+                fresh=fresh,
+                stages=stages,
+            )
     from headlight.explore import write_report
 
     write_report(run, progress=stages("report") if stages else None)
-    return run
+    return as_run(run)
+
+
+def update(
+    run: str | os.PathLike[str],
+    source: str | os.PathLike[str] | ImageSource | None = None,
+    *,
+    encoder: str | None = None,
+    device: str | None = None,
+    stages: Stages | None = None,
+    on_embedded: Callable[[EmbedReport], None] | None = None,
+) -> tuple[Run, UpdateReport]:
+    """Bring a run up to date: new images flow into its groups, and its report is written again.
+
+    Arguments:
+        run: the folder.
+        source, encoder, device, stages, on_embedded: see `Run.update`.
+
+    Returns:
+        The run, and what was done.
+
+    Raises:
+        HeadlightError: see there.
+    """
+    updated = as_run(load_run(run))
+    report = updated.update(
+        source, encoder=encoder, device=device, stages=stages, on_embedded=on_embedded
+    )
+    return updated, report
 
 
 def default_run(source: ImageSource) -> Path:

@@ -261,7 +261,7 @@ def test_edits_of_an_earlier_fit_are_mentioned(run: Path) -> None:
     edit(run, "rename", 0, "x")
     rewrite_info(run, lambda info: info["fit"].update(id="f" * 16))
     done = edit(run, "log", "--json")
-    assert "1 edit of an earlier fit" in done.stderr
+    assert "1 edit of another review" in done.stderr
     assert json.loads(done.stdout) == {"log": [], "run": str(run), "edits": 0, "version": 1}
     assert edit(run, "log", "-q").stderr == ""
 

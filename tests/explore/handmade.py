@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -112,12 +114,28 @@ def handmade_run(
         ),
     )
     write_record(folder / "run.json", info)
+    write_record(place / "fit.json", info.fit)
     return load_run(folder)
 
 
-def replace_assignments(run: Run, table: pa.Table) -> Run:
-    """The run with another table of its images."""
-    file = run.file("assignments.parquet")
+def handmade_fit(run: Run, fit: str, clusters: Mapping[str, Sequence[str]]) -> Run:
+    """The run with one more fit, which is the current one; see `handmade_run`."""
+    with tempfile.TemporaryDirectory() as folder:
+        other = handmade_run(Path(folder), run.info.source.uri, clusters)
+        place = run.path / FITS / fit
+        shutil.copytree(other.path / FITS / FIT, place)
+    assert other.info.fit
+    record = other.info.fit.model_copy(update={"id": fit})
+    write_record(place / "fit.json", record)
+    write_record(run.path / "run.json", run.info.model_copy(update={"fit": record}))
+    return load_run(run.path)
+
+
+def replace_assignments(
+    run: Run, table: pa.Table, name: Literal["assignments", "clusters"] = "assignments"
+) -> Run:
+    """The run with another table of its images, or of its clusters."""
+    file = run.file(f"{name}.parquet")
     write_table(file, table)
     files = run.fit.files | {file.name: digest(file)}
     fit = run.fit.model_copy(update={"files": files})

@@ -36,6 +36,14 @@ class Server:
         self.base = self.address.rstrip("/")
         self.port = parts.port
         self.token = parts.path.strip("/")
+        self._mark = ""
+
+    @property
+    def mark(self) -> str:
+        """Of the fit that was last seen, as a page sends it."""
+        if not self._mark:
+            self.ask("/api/state")
+        return self._mark
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -48,7 +56,12 @@ class Server:
         headers: dict[str, str | None] | None = None,
         token: str | None = None,
     ) -> tuple[int, Any]:
-        """Status and answer; headers and token as our own page sends them, unless given."""
+        """Status and answer; headers, token and mark as our own page sends them, unless given."""
+        if isinstance(body, dict):
+            body = {"mark": self.mark, **body}
+        elif path != "/api/state" and "mark=" not in path and body is None:
+            path = path.replace("{mark}", self.mark)
+            path += f"{'&' if '?' in path else '?'}mark={self.mark}"
         sent: dict[str, str | None] = {}
         data = None
         if body is not None:
@@ -65,5 +78,7 @@ class Server:
             status, raw, kind = error.code, error.read(), error.headers
         self.headers = dict(kind)
         if "json" in kind.get("content-type", ""):
-            return status, json.loads(raw)
+            answer = json.loads(raw)
+            self._mark = answer.get("mark", self._mark) if isinstance(answer, dict) else self._mark
+            return status, answer
         return status, raw

@@ -525,7 +525,7 @@ def test_images_of_the_view_before_cannot_be_taken_for_those_that_are_coming(
     tab.page.click("[data-view=outliers]")
     tab.until("document.querySelector('#name').textContent === 'Outliers'")
     assert tab.in_time(lambda: len(held) == 1)
-    assert [r.request.url.rsplit("&", 1)[1] for r in held] == ["outliers"]
+    assert ["outliers" in r.request.url.split("&") for r in held] == [True]
     assert tab.page.inner_text("#about") == ""
     tab.press("Control+a")
     box = tab.tile(1).bounding_box()

@@ -54,7 +54,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/static/main.js", "/api/state", "/api/events", "/api/pictures?rows=0", "/thumbnail/x/0"],
+    [
+        "/",
+        "/static/main.js",
+        "/api/state",
+        "/api/events",
+        "/api/pictures?rows=0",
+        "/thumbnail/{mark}/0",
+    ],
 )
 @pytest.mark.parametrize("token", ["", "wrong", "%C3%A9", ".", "{token}x", "x/{token}", "%2e"])
 def test_without_the_token_nothing_is_answered(server: Server, path: str, token: str) -> None:
@@ -105,15 +112,15 @@ def test_forged_requests_change_nothing(
 def test_reading_from_another_site_is_refused(server: Server) -> None:
     for headers in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert server.ask("/api/state", headers=headers)[0] == 403
-        assert server.ask("/thumbnail/x/0", headers=headers)[0] == 403
+        assert server.ask("/thumbnail/{mark}/0", headers=headers)[0] == 403
     assert server.ask("/api/state", headers={"Sec-Fetch-Site": "same-origin"})[0] == 200
 
 
 def test_images_are_served_by_row_and_only_those_of_the_run(server: Server) -> None:
-    status, data = server.ask("/image/x/0")
+    status, data = server.ask("/image/{mark}/0")
     assert (status, Image.open(io.BytesIO(data)).size) == (200, (300, 200))
     assert "immutable" in server.headers["cache-control"]
-    assert Image.open(io.BytesIO(server.ask("/thumbnail/x/11")[1])).height == 144
+    assert Image.open(io.BytesIO(server.ask("/thumbnail/{mark}/11")[1])).height == 144
     for row in (
         "12",
         "-1",
@@ -123,8 +130,8 @@ def test_images_are_served_by_row_and_only_those_of_the_run(server: Server) -> N
         "../secret.jpg",
         "%2e%2e%2fsecret.jpg",
     ):
-        assert server.ask(f"/image/x/{row}")[0] in (400, 404)
-        assert server.ask(f"/thumbnail/x/{row}")[0] in (400, 404)
+        assert server.ask(f"/image/{{mark}}/{row}")[0] in (400, 404)
+        assert server.ask(f"/thumbnail/{{mark}}/{row}")[0] in (400, 404)
         assert server.ask(f"/api/pictures?rows=0,{row}")[0] == 400
         assert server.ask(f"/api/facts?rows={row}")[0] == 400
     for path in (
@@ -271,18 +278,18 @@ def test_thumbnails_outlive_their_images(tmp_path: Path) -> None:
         assert time.monotonic() < end
         time.sleep(0.1)
     cache.close()
-    first = server.ask("/thumbnail/x/3")[1]
+    first = server.ask("/thumbnail/{mark}/3")[1]
     server.kill()
     shutil.rmtree(tmp_path / "photos")
     server = Server(run)
-    assert server.ask("/thumbnail/x/3")[1] == first
-    assert server.ask("/image/x/3") == (200, first)  # better than nothing
+    assert server.ask("/thumbnail/{mark}/3")[1] == first
+    assert server.ask("/image/{mark}/3") == (200, first)  # better than nothing
     assert any("gone" in note for note in server.ask("/api/state")[1]["notes"])
     server.kill()
     for left in run.glob("thumbnails.sqlite*"):
         left.unlink()
     server = Server(run)
-    assert server.ask("/thumbnail/x/3") == (404, b"gone")
+    assert server.ask("/thumbnail/{mark}/3") == (404, b"gone")
     assert server.ask("/api/pictures?rows=3,4")[1] == b"\0\0\0\0G" * 2
     server.kill()
 
@@ -339,7 +346,7 @@ def test_a_broken_run_says_so_and_shows_what_it_can(
     assert (status, "can be edited" in answer["error"]) == (409, True)
     assert server.ask("/")[0] == 200
     if images:
-        assert server.ask("/thumbnail/x/0")[0] == 200
+        assert server.ask("/thumbnail/{mark}/0")[0] == 200
         assert len(server.ask("/api/rows")[1]) == 4 * images
     server.kill()
     assert files == {file: file.read_bytes() for file in files}
@@ -365,16 +372,16 @@ def test_a_request_that_never_gets_whole_is_ended(
 ) -> None:
     from headlight.explore.app import api, events, serving
     from headlight.explore.app import server as app_server
-    from headlight.explore.app.session import Session
+    from headlight.explore.app.live import Live
 
     monkeypatch.setattr(serving, "FIRST", 0.2)
     monkeypatch.setattr(api, "BODY", 0.2)
     monkeypatch.setattr(events, "MOST_TABS", 2)
-    session = Session(make(tmp_path))
-    tabs = events.Events(session, "mark")
+    live = Live(make(tmp_path))
+    tabs = events.Events(live)
     with app_server._listening(0) as listener:
         port = listener.getsockname()[1]
-        app = app_server.make_app(session, tabs, port, "key")
+        app = app_server.make_app(live, tabs, port, "key")
         running = serving.Server(app, tabs.stop)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -400,4 +407,4 @@ def test_a_request_that_never_gets_whole_is_ended(
         finally:
             running.should_exit = True
             thread.join()
-            session.close()
+            live.close()

@@ -31,6 +31,7 @@ from headlight.images import open_source
 from headlight.images.thumbnail import Thumbnail
 from headlight.review import evaluate
 from headlight.review.log import merge, move, rename
+from headlight.review.notebook import run_html
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
 from tests.conftest import draw, make_photos, rewrite_info
@@ -86,7 +87,7 @@ def test_scores_are_of_the_clusters_as_edited(fitted_copy: Path) -> None:
     assert headline(fitted_copy)["ACC"] == ("66.7%", "against known labels")
     result = evaluate(fitted_copy, "folder")
     assert (round(result["acc"], 3), result["edits"]) == (0.667, 1)
-    assert "ACC 0.667" in load_run(fitted_copy)._repr_html_()
+    assert "ACC 0.667" in run_html(load_run(fitted_copy))
     file = export_json(load_run(fitted_copy), fitted_copy.parent / "x.json").path
     shown = json.loads(file.read_text())
     assert round(shown["scores"]["acc"], 3) == 0.667

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headlight.errors import HeadlightError
-from headlight.review import refuse_discarding
-from headlight.review.log import CHECK, FILE, EditLog, move, pack_rows, rename, unpack_rows
+from headlight.review.fitting import edits_in_words
+from headlight.review.lines import unpack_rows
+from headlight.review.log import CHECK, FILE, EditLog, move, rename
 from headlight.review.review import review
 from headlight.runs import load_run
 from tests.conftest import rewrite_info
@@ -29,18 +29,6 @@ from tests.explore.handmade import FIT, handmade_run
 def run(tmp_path: Path) -> Path:
     clusters = {name: [f"{name}/{i:03}.png" for i in range(50)] for name in ("a", "b", "c")}
     return handmade_run(tmp_path / "r.headlight", tmp_path, clusters).path
-
-
-@given(st.sets(st.integers(0, 300)))
-def test_packed_rows_come_back(rows: set[int]) -> None:
-    packed = pack_rows(rows)
-    assert unpack_rows(packed, 301).tolist() == sorted(rows)
-    assert unpack_rows(json.loads(json.dumps(packed)), 301).tolist() == sorted(rows)
-
-
-def test_packed_rows_are_short() -> None:
-    assert pack_rows(np.arange(100_000)) == "0-99999"
-    assert pack_rows([7, 2, 3, 4, 2]) == "2-4,7"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +45,9 @@ def test_edits_are_lines_that_anyone_can_read(run: Path) -> None:
     now.edit(move({1: np.array([0, 1, 2])}))
     lines = [json.loads(line) for line in (run / FILE).read_text("utf-8").splitlines()]
     assert lines[0].keys() == {"fit", "at", "edit", "cluster", "name"}
-    assert (lines[0]["name"], lines[1]["to"]) == ("cats & <dogs>", {"1": "0-2"})
+    keys = b"".join(sorted(now.keys[row].tobytes() for row in range(3)))
+    images = {"1": base64.b64encode(keys).decode()}
+    assert (lines[0]["name"], lines[1]["images"]) == ("cats & <dogs>", images)
     assert {line["fit"] for line in lines} == {FIT}
 
 
@@ -87,8 +77,8 @@ def test_a_damaged_line_is_said_with_its_number(run: Path) -> None:
     (run / FILE).write_bytes(lines[0] + b'{"fit": 7}\n' + lines[2])
     with pytest.raises(HeadlightError, match=r"line 2 of .*edits\.jsonl is damaged"):
         review(load_run(run))
-    (run / FILE).write_bytes(lines[0].replace(b'"cluster": 0', b'"cluster": 99') + lines[1])
-    with pytest.raises(HeadlightError, match="line 1 .*no cluster 99"):
+    (run / FILE).write_bytes(lines[0].replace(b'"cluster": 0', b'"cluster": "x"') + lines[1])
+    with pytest.raises(HeadlightError, match="line 1 .*'x' is no cluster"):
         review(load_run(run))
 
 
@@ -107,7 +97,7 @@ def test_acknowledged_edits_that_are_lost_or_changed_are_noticed(run: Path, dama
     with pytest.raises(HeadlightError, match="lacks edits that were made, or was changed: restore"):
         review(load_run(run))
     with pytest.raises(HeadlightError, match="lacks edits"):
-        refuse_discarding(load_run(run))
+        edits_in_words(load_run(run))
     (run / CHECK).unlink()  # as the sentence says
     again = review(load_run(run))
     again.edit(rename(1, "on"))
@@ -136,7 +126,7 @@ def test_edits_of_another_fit_are_kept_but_not_applied(run: Path) -> None:
     (run / CHECK).unlink()
     found = review(load_run(run))
     assert (found.names[0], found.n_edits) == ("a", 0)
-    assert "1 edit of an earlier fit" in found.note
+    assert "1 edit of another review" in found.note
     found.edit(rename(0, "new"))
     assert (run / FILE).read_text().startswith(text)
     rewrite_info(run, lambda info: info["fit"].update(id="3" * 16))

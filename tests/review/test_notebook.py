@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.review.log import mark_done, merge, rename
+from headlight.review.notebook import run_html
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, load_run
 from tests.conftest import draw
@@ -59,7 +60,7 @@ def photos(folder: Path, count: int, size: tuple[int, int] = (96, 80)) -> list[s
 
 
 def test_a_run_shows_figures_and_strips_of_typical_images(fitted: Run) -> None:
-    html = fitted._repr_html_()
+    html = run_html(fitted)
     read = Reader(html)
     assert "36 images · 3 clusters · encoder lite0" in read.text
     for name in fitted.clusters["name"].to_pylist():
@@ -77,7 +78,7 @@ def test_a_run_shows_edits(fitted_copy: Path) -> None:
     made.edit(merge([0, 1], into=0))
     made.edit(rename(0, HOSTILE))
     made.edit(mark_done(0, True))
-    read = Reader(load_run(fitted_copy)._repr_html_())
+    read = Reader(run_html(load_run(fitted_copy)))
     assert "2 clusters" in read.text
     assert "3 edits, 1 cluster done" in read.text
     assert HOSTILE in read.text
@@ -88,7 +89,7 @@ def test_a_run_shows_edits(fitted_copy: Path) -> None:
 def test_more_than_twenty_clusters_are_folded_and_the_whole_stays_small(tmp_path: Path) -> None:
     paths = photos(tmp_path / "photos", 240)
     clusters = {f"{HOSTILE} {k}": paths[2 * k : 2 * k + 2] for k in range(120)}
-    html = handmade_run(tmp_path / "run", tmp_path / "photos", clusters)._repr_html_()
+    html = run_html(handmade_run(tmp_path / "run", tmp_path / "photos", clusters))
     read = Reader(html)
     assert read.count("details") == 1
     assert "100 more clusters" in read.text
@@ -103,7 +104,7 @@ def test_pictures_that_would_make_it_too_large_are_left_out(
     monkeypatch.setattr("headlight.review.notebook.MOST_BYTES", 20_000)
     paths = photos(tmp_path / "photos", 12)
     run = handmade_run(tmp_path / "run", tmp_path / "photos", {"a": paths[:6], "b": paths[6:]})
-    html = run._repr_html_()
+    html = run_html(run)
     assert len(html) < 25_000
     assert 0 < Reader(html).count("img") < 12
 
@@ -112,11 +113,11 @@ def test_images_that_have_gone_leave_a_named_place(tmp_path: Path) -> None:
     paths = photos(tmp_path / "photos", 6)
     run = handmade_run(tmp_path / "run", tmp_path / "photos", {"a": paths[:3], "b": paths[3:]})
     (tmp_path / "photos" / paths[0]).unlink()
-    read = Reader(run._repr_html_())
+    read = Reader(run_html(run))
     assert read.count("img") == 5
     assert [attrs["title"] for tag, attrs in read.tags if "role" in attrs] == ["000.png"]
     shutil.rmtree(tmp_path / "photos")
-    read = Reader(load_run(run.path)._repr_html_())
+    read = Reader(run_html(load_run(run.path)))
     assert read.count("img") == 0
     labels = {attrs.get("aria-label") for tag, attrs in read.tags if tag == "span"}
     assert set(paths) <= labels
@@ -130,10 +131,10 @@ def test_a_run_without_clusters_and_a_damaged_one_say_so(
     np.save(tmp_path / "made.npy", np.eye(36, dtype=np.float32))
     encoder = f"features:{tmp_path / 'made.npy'}"
     run, _ = embed_run(open_source(photos), tmp_path / "run", encoder=encoder)
-    assert f"headlight fit {run.path}" in Reader(run._repr_html_()).text
+    assert f"headlight fit {run.path}" in Reader(run_html(run)).text
     for file in fitted_copy.rglob("clusters.parquet"):
         file.unlink()
-    read = Reader(load_run(fitted_copy)._repr_html_())
+    read = Reader(run_html(load_run(fitted_copy)))
     assert f"clusters.parquet is missing: run `headlight fit {fitted_copy}`" in read.text
 
 
@@ -144,7 +145,7 @@ def test_any_name_is_shown_as_text(
 ) -> None:
     folder = tmp_path_factory.mktemp("names")
     clusters = {f"{k}{name}": [f"{k}.png"] for k, name in enumerate(names)}
-    read = Reader(handmade_run(folder / "run", folder / "photos", clusters)._repr_html_())
+    read = Reader(run_html(handmade_run(folder / "run", folder / "photos", clusters)))
     assert read.count("div") == 4 + 2 * (len(names) - 1) + 1
     plain = " ".join(read.text.split())
     for name in clusters:

@@ -27,6 +27,7 @@ from headlight.review.log import (
     split,
 )
 from headlight.review.review import Review, review
+from headlight.review.wording import described
 from headlight.runs import Run, load_run
 from tests.explore.handmade import handmade_run
 
@@ -190,14 +191,15 @@ def test_odd_names_are_kept_as_text(now: Review, good: str) -> None:
         (rename(9, "x"), "no cluster 9 any more"),
         (merge([0], 0), "two clusters or more"),
         (merge([0, 1], 2), "two clusters or more"),
-        (move({0: np.array([0])}) | {"to": {"0": "0", "1": "0"}}, "two clusters"),
+        (move({0: np.array([0]), 1: np.array([0])}), "two clusters"),
         (assign({0: np.array([0])}), "already"),
         (mark_outliers(np.array([1]), False), "no outliers"),
         (mark_done(0, False), "not marked"),
         (move({0: np.array([99])}), "not below 12"),
-        ({"edit": "move", "to": {"x": "1"}, "new": {}}, "can't be understood"),
+        (move({0: np.array([-1])}), "not below 12"),
+        ({"edit": "move", "to": {"x": np.array([1])}, "new": {}}, "can't be understood"),
         ({"edit": "move", "to": ["1"], "new": {}}, "can't be understood"),
-        ({"edit": "move", "to": {"-1": "1"}, "new": {}}, "can't be understood"),
+        (move({-1: np.array([1])}), "can't be understood"),
         ({"edit": "rename", "cluster": True, "name": "x"}, "can't be understood"),
         ({"edit": "merge", "clusters": 7, "into": 0}, "can't be understood"),
         ({"edit": "rename"}, "can't be understood"),
@@ -320,3 +322,25 @@ def test_a_change_knows_all_clusters_it_concerns(now: Review) -> None:
     assert [clusters_of(edit) for edit, _ in now.history] == [[2], [1], [], [1, 2], [2]]
     now.split(1, np.array([6, 7]), np.array([0, 1]))
     assert clusters_of(now.history[-1][0]) == [1, 3]
+
+
+def test_taking_over_is_one_edit_with_new_groups_named_as_there(now: Review) -> None:
+    moves: list[tuple[int | str, np.ndarray]] = [
+        (1, np.array([0])),
+        ("a", np.array([1, 2])),
+        ("cluster-1", np.array([5])),
+        ("b" * 200, np.array([6])),
+    ]
+    before = snapshot(now)
+    change = now.take_over(moves, "0" * 16)
+    assert change.names == {
+        3: (None, "a (2)"),
+        4: (None, "cluster-4"),  # nobody called it so: the number would be wrong
+        5: (None, "b" * 200),
+    }
+    assert now.labels.tolist() == [1, 3, 3, 0, 0, 4, 5, 1, 1, 1, 1, 1]
+    assert not now.by_hand.any()
+    assert "taking over 5 images" in str(described(now.undoable))
+    assert snapshot(review(now.run)) == snapshot(now)
+    now.undo()
+    assert snapshot(now) == before

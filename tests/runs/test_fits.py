@@ -11,19 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headlight import cluster
 from headlight.errors import HeadlightError
 from headlight.export.onnx_encoder import Unexportable, encoder_of
-from headlight.images import open_source
-from headlight.review import predict_run, refuse_discarding
-from headlight.review.discarding import edits_in_words
+from headlight.review import fit_again, predict_run
+from headlight.review.fitting import edits_in_words
 from headlight.review.log import EditLog, mark_done, merge, move, rename
 from headlight.review.review import review
-from headlight.runs import Run, fit_run, load_run, relocate_run, restore_fit
+from headlight.runs import Run, fit_run, load_run, restore_fit
 from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
 from headlight.runs.run import FIT_FILES
-from tests.conftest import contents, draw, rewrite_info
+from tests.conftest import contents, rewrite_info
 
 
 def edited(path: Path) -> Run:
@@ -110,17 +108,15 @@ def test_leftovers_of_a_kill_are_deleted_by_the_next_fit(fitted_copy: Path) -> N
     assert hidden == {".mine"}
 
 
-def test_edits_discarded_and_restored_are_as_they_were(fitted_copy: Path) -> None:
+def test_edits_set_aside_and_restored_are_as_they_were(fitted_copy: Path) -> None:
     run = edited(fitted_copy)
     before, first = state(run), run.fit.id
-    assert refuse_discarding(run, discard_edits=True)
-    second = fit_run(run, 3, device="cpu", discard_edits=True)
+    second = fit_again(run, 3, device="cpu", fresh=True)
     assert second.assignments["cluster"].equals(run.assignments["cluster"])
     assert second.fit.former == first
     assert review(second).n_edits == 0
-    # The same command again, now without edits to discard, must not return to the first fit.
-    assert not refuse_discarding(second, discard_edits=True)
-    again = fit_run(second, 3, device="cpu")
+    # The same command again, now without edits to set aside, must not return to the first fit.
+    again = fit_again(second, 3, device="cpu", fresh=True)
     assert again.fit.id == second.fit.id != first
     assert review(again).n_edits == 0
 
@@ -129,7 +125,7 @@ def test_edits_discarded_and_restored_are_as_they_were(fitted_copy: Path) -> Non
     assert restored.fit == run.fit
     for name in FIT_FILES:
         assert (fitted_copy / name).read_bytes() == (fitted_copy / FITS / first / name).read_bytes()
-    third = fit_run(restored, 3, device="cpu", discard_edits=True)
+    third = fit_again(restored, 3, device="cpu", fresh=True)
     assert third.fit.id not in {first, second.fit.id}
 
 
@@ -168,20 +164,6 @@ def test_a_changed_byte_in_a_table_is_damage(fitted_copy: Path) -> None:
         load_run(fitted_copy).assignments  # noqa: B018
 
 
-def test_cluster_with_a_new_photo_refuses_before_it_embeds(
-    fitted: Run, fitted_copy: Path, tmp_path: Path
-) -> None:
-    photos = Path(shutil.copytree(fitted.info.source.uri, tmp_path / "photos"))
-    relocate_run(fitted_copy, open_source(photos))
-    edited(fitted_copy)
-    draw("disc", 99).save(photos / "disc" / "new.png")
-    before = contents(fitted_copy)
-    counts = r"\(2 names, 1 move, 1 merge, 1 done mark\).*--discard-edits"
-    with pytest.raises(HeadlightError, match=counts):
-        cluster(photos, 3, out=fitted_copy, views=1, device="cpu", stages=never)
-    assert contents(fitted_copy) == before
-
-
 def never(stage: str) -> None:
     raise AssertionError(f"{stage} began")
 
@@ -196,7 +178,7 @@ def test_edits_taken_back_do_not_count(fitted_copy: Path) -> None:
     assert edits_in_words(now.run) == "2 names"
     now.undo()
     now.undo()
-    assert not refuse_discarding(now.run)
+    assert edits_in_words(now.run) == ""
 
 
 def test_a_run_with_damaged_tables_can_be_fitted_and_a_damaged_log_is_no_way_round(
@@ -205,11 +187,11 @@ def test_a_run_with_damaged_tables_can_be_fitted_and_a_damaged_log_is_no_way_rou
     run = load_run(fitted_copy)
     for file in fitted_copy.rglob("assignments.parquet"):
         file.write_bytes(b"PAR1garbage")
-    assert not refuse_discarding(run)
+    whole = fit_again(run, 3, device="cpu")
     EditLog(fitted_copy, "x").path.write_text("not JSON\n")
     with pytest.raises(HeadlightError, match="line 1 of"):
-        refuse_discarding(run)
-    assert refuse_discarding(run, discard_edits=True)
+        fit_again(whole, 3, device="cpu")
+    assert len(fit_again(whole, 3, device="cpu", fresh=True).assignments) == len(whole.assignments)
 
 
 @pytest.mark.parametrize("spec", ["torch:trap:network", "lite0+torch:trap:network"])

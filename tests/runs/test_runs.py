@@ -11,7 +11,7 @@ import torch
 
 from headlight.engines import conversion
 from headlight.errors import HeadlightError
-from headlight.images import open_source
+from headlight.images import content_hash, open_source
 from headlight.review import evaluate, predict_run
 from headlight.review.evaluating import known_scores
 from headlight.review.review import review
@@ -38,6 +38,8 @@ def test_assignments_tell_all_of_every_image(fitted: Run) -> None:
     assert groups.type == pa.int32()
     columns = {name: table[name].to_numpy() for name in table.column_names[1:]}
     del columns["duplicates"]
+    contents = [content_hash(fitted.source.read(path, 2**20)) for path in table["path"].to_pylist()]
+    assert columns.pop("image").tolist() == contents
     assert set(columns) == {
         "cluster", "confidence", "second", "margin", "outlier_score", "map_x", "map_y",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,8 @@ from headlight.cli.options import (
     Clusters,
     Debug,
     Device,
-    DiscardEdits,
     EncoderName,
+    Fresh,
     Out,
     Precision,
     Quiet,
@@ -24,10 +25,19 @@ from headlight.cli.options import (
     RunFolder,
     Seed,
     Source,
+    TrustedEncoder,
     ViewImages,
     Views,
 )
-from headlight.cli.printing import Stages, say_embedded, show_evaluation, show_predictions, show_run
+from headlight.cli.printing import (
+    Stages,
+    say_embedded,
+    say_updated,
+    show_evaluation,
+    show_predictions,
+    show_run,
+    updated_plain,
+)
 from headlight.cli.terminal import Terminal
 from headlight.counts import counted
 
@@ -51,7 +61,7 @@ def cluster(
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "auto",
-    discard_edits: DiscardEdits = False,
+    fresh: Fresh = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -72,9 +82,10 @@ def cluster(
             seed=seed,
             device=device,
             precision=precision,
-            discard_edits=discard_edits,
+            fresh=fresh,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
+            on_updated=functools.partial(say_updated, terminal),
         )
     show_run(terminal, run)
 
@@ -124,10 +135,10 @@ def fit(
     recipe: Recipe = "robust",
     seed: Seed = 0,
     device: Device = "auto",
-    discard_edits: DiscardEdits = False,
+    fresh: Fresh = False,
     restore: Annotated[
         str | None,
-        typer.Option(metavar="FIT", help="Bring back an earlier fit and its edits instead."),
+        typer.Option(metavar="FIT", help="Make another fit of the run the current one instead."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -135,27 +146,81 @@ def fit(
 ) -> None:
     """Cluster a run again with other settings; features are reused."""
     from headlight.explore import write_report
-    from headlight.review import refuse_discarding
-    from headlight.runs import fit_run, load_run, restore_fit
+    from headlight.review import fit_again
+    from headlight.runs import load_run, restore_fit
 
     terminal = Terminal(quiet, as_json)
     former = load_run(run)
-    edited = restore is None and refuse_discarding(former, discard_edits)
     with Stages(terminal) as stages:
         if restore is not None:
             fitted = restore_fit(former, restore)
         else:
-            fitted = fit_run(
-                former,
-                k,
-                recipe=recipe,
-                seed=seed,
-                device=device,
-                discard_edits=edited,
-                stages=stages,
+            fitted = fit_again(
+                former, k, recipe=recipe, seed=seed, device=device, fresh=fresh, stages=stages
             )
-        write_report(fitted, progress=stages("report"))
-    show_run(terminal, fitted)
+        current = load_run(run).fit.id == fitted.fit.id
+        if current:
+            write_report(fitted, progress=stages("report"))
+    show_run(terminal, fitted, current=current)
+
+
+@command(CLUSTER, "update photos.headlight", "update photos.headlight --json")
+def update(
+    run: RunFolder,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Its images, if not where they were.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; as before if omitted.")
+    ] = None,
+    encoder: TrustedEncoder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring a run up to date: new images join its groups."""
+    from headlight.pipeline import update as bring_up_to_date
+
+    terminal = Terminal(quiet, as_json)
+    with Stages(terminal) as stages:
+        updated, report = bring_up_to_date(
+            run,
+            source,
+            encoder=encoder,
+            device=device,
+            stages=stages,
+            on_embedded=functools.partial(say_embedded, terminal),
+        )
+    say_updated(terminal, updated, report)
+    terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
+
+
+@command(CLUSTER, "watch photos.headlight", "watch photos.headlight --json")
+def watch(
+    run: RunFolder,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; as before if omitted.")
+    ] = None,
+    encoder: TrustedEncoder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Update a run whenever its images change."""
+    from headlight.watching import watch as updates_of
+
+    terminal = Terminal(quiet, as_json)
+    updates = updates_of(
+        run,
+        device=device,
+        encoder=encoder,
+        on_problem=lambda error: terminal.say(f"headlight: {error}; waiting for the next change"),
+    )
+    with suppress(KeyboardInterrupt):
+        for updated, report in updates:
+            say_updated(terminal, updated, report)
+            terminal.data({"run": str(updated.path)} | updated_plain(updated, report))
+            terminal.say("waiting for changes; Ctrl-C stops it")
 
 
 @command(CLUSTER, "relocate photos.headlight /media/disk/photos")
@@ -192,13 +257,7 @@ def predict(
         typer.Option("-o", "--out", metavar="FILE", help="File to write: .parquet or .csv."),
     ] = None,
     device: Device = "auto",
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENCODER",
-            help="The run's torch: encoder, if you trust its code.",
-        ),
-    ] = None,
+    encoder: TrustedEncoder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,

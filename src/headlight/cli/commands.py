@@ -7,6 +7,7 @@ from headlight.cli import clustering  # noqa: F401
 
 from headlight.cli import looking  # noqa: F401  # isort: skip
 from headlight.cli import editing  # noqa: F401  # isort: skip
+from headlight.cli import fits  # noqa: F401  # isort: skip
 from headlight.cli import comparing  # noqa: F401  # isort: skip
 from headlight.cli.command import app
 

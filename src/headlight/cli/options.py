@@ -91,11 +91,19 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print results only."),
 ]
-DiscardEdits = Annotated[
+TrustedEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="ENCODER",
+        help="The run's torch: encoder, if you trust its code.",
+    ),
+]
+Fresh = Annotated[
     bool,
     typer.Option(
-        "--discard-edits",
-        help="Fit again even if the run has edits; fit --restore undoes it.",
+        "--fresh",
+        help="Start over: edits are set aside with the present fit; fit --restore brings it back.",
     ),
 ]
 Debug = Annotated[

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from headlight.features import EmbedReport
     from headlight.ranking import RankedEncoder
+    from headlight.review import UpdateReport
     from headlight.runs import Run
 
 SHOWN = 25  # clusters in the table that `cluster` prints
@@ -65,8 +66,70 @@ def say_embedded(terminal: Terminal, report: EmbedReport) -> None:
         terminal.say(f"  … and {len(report.quarantine) - 3:,} more")
 
 
-def show_run(terminal: Terminal, run: Run) -> None:
-    """Print the table of clusters and the path of the report."""
+def say_updated(terminal: Terminal, run: Run, report: UpdateReport) -> None:
+    """Report what an update did to the groups."""
+    if not report.changed:
+        terminal.result(f"nothing new: {run.path} is up to date")
+        return
+    found = updated_plain(run, report)
+    joined = sum(report.joined.values())
+    parts = [
+        (joined, f"{joined:,} joined {counted(len(report.joined), 'group')}"),
+        (
+            len(report.proposed),
+            f"{sum(report.proposed.values()):,} form "
+            f"{counted(len(report.proposed), 'proposed group')}",
+        ),
+        (report.returned, f"{report.returned:,} came back to where they were"),
+        (report.gone, f"{report.gone:,} gone"),
+    ]
+    said = ", ".join(text for count, text in parts if count) or "no image changed its group"
+    terminal.result(f"update: {said}")
+    for one in found["drifted"]:
+        terminal.result(
+            f"{one['name']!r} has drifted: {one['beyond']} of its {one['joined']} new images lie "
+            "farther from its centre than 95 % of the earlier ones"
+        )
+
+
+def updated_plain(run: Run, report: UpdateReport) -> dict[str, Any]:
+    """An `UpdateReport` as JSON has it; docs/living-collections.md describes it."""
+    from headlight.review.review import review
+
+    names = review(run).names
+
+    def groups(counts: dict[int, int]) -> list[dict[str, Any]]:
+        return [
+            {"id": group, "name": names.get(group), "images": count}
+            for group, count in sorted(counts.items())
+        ]
+
+    embedded = report.embedded
+    return {
+        "changed": report.changed,
+        "fit": run.fit.id,
+        "new": embedded.added + embedded.changed,
+        "renamed": embedded.found,
+        "copied": embedded.copied,
+        "unusable": len(embedded.quarantine),
+        "joined": groups(report.joined),
+        "proposed": groups(report.proposed),
+        "returned": report.returned,
+        "gone": report.gone,
+        "drifted": [
+            {"id": one.group, "name": names.get(one.group), "beyond": one.beyond}
+            | {"joined": one.joined}
+            for one in report.drifted
+        ],
+    }
+
+
+def show_run(terminal: Terminal, run: Run, *, current: bool = True) -> None:
+    """Print the table of clusters and the path of the report.
+
+    Arguments:
+        current: False for a fit that is kept beside the current one.
+    """
     from headlight.review.review import review
 
     reviewed = review(run)
@@ -105,8 +168,18 @@ def show_run(terminal: Terminal, run: Run) -> None:
     if others := run.fit.n_clusters_levels[1:]:
         numbers = " and ".join(map(str, others))
         terminal.result(f"the data also fall apart at {numbers}: -k {others[0]}")
-    terminal.result(f"report: {page}")
-    terminal.data({"run": str(run.path), "report": str(page), "clusters": rows} | run.info.plain())
+    if current:
+        terminal.result(f"report: {page}")
+    else:
+        terminal.result(
+            f"people have edited this run, so its present clusters stay, and these are kept beside "
+            f"them as fit {run.fit.id}: `headlight compare {run.path}` shows what would change, "
+            f"`headlight fit {run.path} --restore {run.fit.id}` takes it, edits and all"
+        )
+    terminal.data(
+        {"run": str(run.path), "report": str(page), "clusters": rows, "current": current}
+        | run.info.plain()
+    )
 
 
 def show_predictions(terminal: Terminal, file: Path, total: int) -> None:

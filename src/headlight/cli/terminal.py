@@ -46,7 +46,7 @@ class Terminal:
     def data(self, value: dict[str, Any]) -> None:
         """Print the result as JSON, for programs."""
         if self.as_json:
-            print(json.dumps(value, ensure_ascii=False))
+            print(json.dumps(value, ensure_ascii=False), flush=True)
 
     @contextmanager
     def progress(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:

@@ -58,7 +58,8 @@ class Result:
     @cached_property
     def table(self) -> pa.Table:
         """One row per image: the columns of ``run.assignments``, edited, and ``outlier`` (bool)."""
-        return self.review.assignments().replace_schema_metadata(None)
+        table = self.review.assignments().replace_schema_metadata(None)
+        return table.select([name for name in table.column_names if name != "image"])
 
     @cached_property
     def names(self) -> dict[int, str]:

@@ -1,23 +1,23 @@
 """Reviewing a run: the log of edits, what they change, and the run with all edits applied."""
 
-from headlight.review.discarding import refuse_discarding
 from headlight.review.evaluating import evaluate
+from headlight.review.fitting import fit_again
 from headlight.review.model import GroupsModel, groups_model
-from headlight.review.notebook import run_html
 from headlight.review.prediction import Predicted, predict_run
 from headlight.review.review import Review
-from headlight.runs import Run, load_run
-
-Run.as_html = run_html
+from headlight.review.updating import UpdateReport, is_living, update_run
+from headlight.runs import load_run
 
 __all__ = [
     "GroupsModel",
     "Predicted",
     "Review",
-    "Run",
+    "UpdateReport",
     "evaluate",
+    "fit_again",
     "groups_model",
+    "is_living",
     "load_run",
     "predict_run",
-    "refuse_discarding",
+    "update_run",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +23,12 @@ WAIT = 10.0  # seconds for another process to finish its append, which takes mil
 LONGEST_NAME = 200
 
 Edit = dict[str, Any]
-"""One line of the file: ``edit`` says which kind, see the functions below."""
+"""``edit`` says which kind, see the functions below. In memory images are rows of the current fit;
+`headlight.review.lines` gives the line of the file, where they are named by their keys."""
 
 
 def rename(cluster: int, name: str) -> Edit:
-    """Name a cluster, with 1 to 200 letters."""
+    """Name a cluster, with 1 to 200 letters; one that was proposed is accepted by it."""
     return {"edit": "rename", "cluster": cluster, "name": name}
 
 
@@ -44,22 +45,27 @@ def split(cluster: int, to: Mapping[int, np.ndarray], new: Mapping[int, str]) ->
         to: new cluster → its rows, integers (m,). Replaying the log needs no computation.
         new: names of the new clusters.
     """
-    return {"edit": "split", "cluster": int(cluster), **_targets(to, new)}
+    return {"edit": "split", "cluster": int(cluster), "to": dict(to), "new": dict(new)}
 
 
 def move(to: Mapping[int, np.ndarray], new: Mapping[int, str] | None = None) -> Edit:
     """Move rows by hand: cluster → rows; ``new`` names the new clusters."""
-    return {"edit": "move", **_targets(to, new or {})}
+    return {"edit": "move", "to": dict(to), "new": dict(new or {})}
 
 
-def assign(to: Mapping[int, np.ndarray]) -> Edit:
-    """Move rows as proposed by a refit: like `move`, but no person looked at each image."""
-    return {"edit": "assign", **_targets(to, {})}
+def assign(to: Mapping[int, np.ndarray], new: Mapping[int, str] | None = None) -> Edit:
+    """Move rows as a refit or another fit has them: like `move`, but no person looked at each."""
+    return {"edit": "assign", "to": dict(to), "new": dict(new or {})}
+
+
+def take_over(to: Mapping[int, np.ndarray], new: Mapping[int, str], fit: str) -> Edit:
+    """Like `assign`, as another fit of the run has them; ``new`` names the new clusters."""
+    return {**assign(to, new), "of": fit}
 
 
 def mark_outliers(rows: np.ndarray, value: bool) -> Edit:
     """Mark rows as outliers, which belong to no cluster, or remove the mark."""
-    return {"edit": "outlier", "rows": pack_rows(rows), "value": value}
+    return {"edit": "outlier", "rows": rows, "value": value}
 
 
 def mark_done(cluster: int, value: bool) -> Edit:
@@ -67,10 +73,30 @@ def mark_done(cluster: int, value: bool) -> Edit:
     return {"edit": "done", "cluster": int(cluster), "value": value}
 
 
+def accept(cluster: int) -> Edit:
+    """Make a group that an update proposed one like any other."""
+    return {"edit": "accept", "cluster": int(cluster)}
+
+
+def dismiss(cluster: int, to: Mapping[int, np.ndarray]) -> Edit:
+    """Take back a group that an update proposed; its rows become outliers of other clusters.
+
+    Arguments:
+        cluster: the proposed group.
+        to: cluster → rows that are filed under it.
+    """
+    return {"edit": "dismiss", "cluster": int(cluster), "to": dict(to)}
+
+
+def mark_seen(rows: np.ndarray) -> Edit:
+    """Note that a person has looked at rows that an update brought."""
+    return {"edit": "seen", "rows": rows}
+
+
 def clusters_of(edit: Edit) -> list[int]:
     """The clusters that an edit names, ascending; not those it takes rows out of."""
     one = [edit[key] for key in ("cluster", "into") if key in edit]
-    return sorted({*one, *edit.get("clusters", ()), *map(int, edit.get("to", ()))})
+    return sorted({*one, *edit.get("clusters", ()), *edit.get("to", ())})
 
 
 UNDO: Edit = {"edit": "undo"}
@@ -78,45 +104,6 @@ UNDO: Edit = {"edit": "undo"}
 
 REDO: Edit = {"edit": "redo"}
 """Brings back the last edit taken back, until there is a new one."""
-
-
-def _targets(to: Mapping[int, np.ndarray], new: Mapping[int, str]) -> Edit:
-    packed = {str(int(cluster)): pack_rows(rows) for cluster, rows in to.items()}
-    return {"to": packed, "new": {str(int(cluster)): name for cluster, name in new.items()}}
-
-
-def pack_rows(rows: Iterable[int] | np.ndarray) -> str:
-    """Row numbers as sorted ranges: ``[7, 2, 3, 4]`` is ``"2-4,7"``; none is ``""``."""
-    array = np.unique(np.asarray(list(rows) if not isinstance(rows, np.ndarray) else rows))
-    if not len(array):
-        return ""
-    breaks = np.flatnonzero(np.diff(array) != 1)
-    first = array[np.concatenate([[0], breaks + 1])].tolist()
-    last = array[np.concatenate([breaks, [len(array) - 1]])].tolist()
-    return ",".join(f"{a}-{b}" if a != b else str(a) for a, b in zip(first, last, strict=True))
-
-
-def unpack_rows(text: str, n: int) -> np.ndarray:
-    """The rows written by `pack_rows`: int64 (m,), sorted.
-
-    Arguments:
-        text: ranges.
-        n: number of rows in the run.
-
-    Raises:
-        ValueError: it is not a list of ranges, or names a row that doesn't exist.
-    """
-    if not text:
-        return np.empty(0, np.int64)
-    ends = [part.split("-") for part in text.split(",")]
-    if not all(0 < len(pair) <= 2 and all(e.isdecimal() for e in pair) for pair in ends):
-        raise ValueError("rows that can't be read")
-    first = np.array([int(pair[0]) for pair in ends])
-    last = np.array([int(pair[-1]) for pair in ends])
-    if (first > last).any() or (first[1:] <= last[:-1]).any() or last[-1] >= n:
-        raise ValueError(f"rows out of order or not below {n}")
-    sizes = last - first + 1
-    return np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
 
 
 class EditLog:
@@ -129,7 +116,8 @@ class EditLog:
 
     Arguments:
         folder: of the run.
-        fit: id of the fit whose edits to read; in other fits row numbers mean other images.
+        fit: id of the fit that began the review: see `headlight.runs.info.FitInfo.review`. Edits of
+            other reviews are left where they are.
     """
 
     def __init__(self, folder: Path, fit: str) -> None:
@@ -141,7 +129,7 @@ class EditLog:
         self.lines = 0
 
     def read(self) -> Iterator[tuple[int, Edit]]:
-        """Number and content of each line of this fit added since the last read.
+        """Number and content of each line of this review added since the last read.
 
         Raises:
             HeadlightError: a line is damaged, or the file has become shorter.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,11 @@ def percent(share: float) -> str:
     return f"{np.floor(share * 1000) / 10:g} %"
 
 
-def groups_model(review: Review) -> GroupsModel:
+Rows = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""Gives rows of a fit, int64 (k,), and them projected, float16 (k, d)."""
+
+
+def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
     """The model of the groups of ``review``: what prediction and the ONNX export use.
 
     The fit's own head where every image is in the group it was fitted to; else one learned from
@@ -129,6 +134,7 @@ def groups_model(review: Review) -> GroupsModel:
 
     Arguments:
         review: of a fitted run.
+        rows: those there are features of, if some are gone; None: all, read when they are needed.
 
     Raises:
         HeadlightError: a file of the run is damaged; or images have moved, and their features are
@@ -137,13 +143,16 @@ def groups_model(review: Review) -> GroupsModel:
     if _as_fitted(review):
         scp = review.run.model
         hand = int((review.by_hand & ~review.outlier).sum())
-        return GroupsModel(scp, list(range(scp.n_clusters_)), False, 1.0, 1.0, hand)
+        groups = list(review.run.fit.groups or range(scp.n_clusters_))
+        return GroupsModel(scp, groups, False, 1.0, 1.0, hand)
     file, signature = review.run.path / FILE, _signature(review)
     if found := _kept(file, signature):
         return found
-    model = _learned(review)
-    with suppress(OSError, HeadlightError):  # it is only not kept
-        _keep(file, signature, model)
+    known, points = rows() if rows else (np.arange(len(review.labels)), projected_rows(review.run))
+    model = _learned(review, known, points)
+    if len(known) == len(review.labels):
+        with suppress(OSError, HeadlightError):  # it is only not kept
+            _keep(file, signature, model)
     return model
 
 
@@ -156,10 +165,11 @@ def _as_fitted(review: Review) -> bool:
     return same and set(review.run.clusters["cluster"].to_pylist()) <= review.names.keys()
 
 
-def _learned(review: Review) -> GroupsModel:
+def _learned(review: Review, known: np.ndarray, points: np.ndarray) -> GroupsModel:
     from headlight.review.learning import learn_groups
 
-    kept = np.flatnonzero(~review.outlier)
+    inside = ~review.outlier[known]
+    kept = known[inside]
     if not len(kept):
         raise HeadlightError(
             f"all images of {review.run.path} are marked as outliers: there is no group to learn"
@@ -167,8 +177,7 @@ def _learned(review: Review) -> GroupsModel:
     groups, y = np.unique(review.labels[kept], return_inverse=True)
     hand = review.by_hand[kept]
     confidence = np.nan_to_num(review.run.assignments["confidence"].to_numpy()[kept])
-    rows = projected_rows(review.run)
-    learned = learn_groups(rows[kept], y, hand, confidence.astype(np.float32))
+    learned = learn_groups(points[inside], y, hand, confidence.astype(np.float32))
     right = learned.right
     return GroupsModel(
         _scp(review.run.model, learned),

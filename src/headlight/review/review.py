@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,17 @@ import pyarrow as pa
 from headlight.counts import counted
 from headlight.errors import HeadlightError
 from headlight.review import log as edits
-from headlight.review.changes import Change, ReviewState, free_name, plan
+from headlight.review.changes import Change, ReviewState, free_name, made_free, plan, unnamed
+from headlight.review.images import Images
+from headlight.review.lines import from_line, names_rows, taken_over, to_line
 from headlight.review.log import CHECK, REDO, UNDO, Edit, EditLog
+from headlight.runs.fits import next_group, run_at
+from headlight.runs.image_keys import keys_of
 from headlight.runs.projected import centre_of, projected_rows, typical_first
 from headlight.runs.run import Run, load_run
-from headlight.runs.tables import NEAREST, PROTOTYPES, members_of
+from headlight.runs.tables import JOINED, NEAREST, PROPOSED, PROTOTYPES, members_of
 
-_KEPT = frozenset(("cluster", "name", "size", "mean_confidence", "prototypes", "nearest"))
+_KEPT = frozenset(("cluster", "name", "size", "mean_confidence", "prototypes", "nearest", PROPOSED))
 
 
 class Review:
@@ -25,6 +30,7 @@ class Review:
 
     Arguments:
         run: fitted.
+        keys: uint8 (n, 16), of the rows' images; None: as the run has them.
 
     Attributes:
         labels: int32 (n,), the cluster of each row of ``run.assignments``.
@@ -36,8 +42,10 @@ class Review:
     Use `review`.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, keys: np.ndarray | None = None) -> None:
         self.run = run
+        if keys is not None:
+            self.keys = keys
         fitted, clusters = run.assignments, run.clusters
         labels = fitted["cluster"].to_numpy().astype(np.int32)
         numbers = clusters["cluster"].to_pylist()
@@ -47,14 +55,31 @@ class Review:
             by_hand=np.zeros(len(labels), bool),
             names=dict(zip(numbers, clusters["name"].to_pylist(), strict=True)),
             done=set(),
-            next_cluster=max(numbers, default=-1) + 1,
+            unseen=fresh_rows(fitted),
+            proposed=proposed_clusters(clusters),
+            next_cluster=max(next_group(run), max(numbers, default=-1) + 1),
         )
         self._fitted = labels
-        self._log = EditLog(run.path, run.fit.id)
+        self._log = EditLog(run.path, run.fit.review_id)
         self._applied: list[tuple[Edit, Change]] = []
         self._undone: list[tuple[Edit, Change]] = []
         self._made: list[Edit] = []
         self.refresh()
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """uint8 (n, 16), what each row's image is called wherever it lies."""
+        return keys_of(self.run)
+
+    @cached_property
+    def _images(self) -> Images:
+        return Images(self.keys, self.run.assignments["path"].to_pylist())
+
+    @cached_property
+    def keys_before(self) -> np.ndarray:
+        """uint8, keys of the rows that lines of the first format name."""
+        first = self._log.fit
+        return self.keys if self.run.fit.id == first else keys_of(run_at(self.run, first))
 
     @property
     def labels(self) -> np.ndarray:
@@ -82,6 +107,21 @@ class Review:
         return self._state.done
 
     @property
+    def unseen(self) -> np.ndarray:
+        """bool (n,), rows that an update brought and that nobody has looked at yet."""
+        return self._state.unseen
+
+    @property
+    def proposed(self) -> set[int]:
+        """Clusters that an update proposed and that nobody has accepted yet."""
+        return self._state.proposed
+
+    @property
+    def next_cluster(self) -> int:
+        """The first number that no cluster of this review has had."""
+        return self._state.next_cluster
+
+    @property
     def n_edits(self) -> int:
         """Number of edits in force: made and not undone."""
         return len(self._applied)
@@ -103,13 +143,13 @@ class Review:
 
     @property
     def note(self) -> str:
-        """A sentence about edits of other fits, which are stored but not applied; or empty."""
+        """A sentence about edits of other reviews, which are set aside; or empty."""
         if not (others := self._log.of_other_fits):
             return ""
-        stay = "it stays" if others == 1 else "they stay"
         return (
-            f"{counted(others, 'edit')} of an earlier fit of this run can't be applied to this "
-            f"one; {stay} in {self._log.path}."
+            f"{counted(others, 'edit')} of another review of this run, set aside when it was "
+            f"clustered afresh, {'stays' if others == 1 else 'stay'} in {self._log.path}; "
+            "`headlight fit RUN --restore FIT` brings an earlier fit back with its edits."
         )
 
     @property
@@ -117,6 +157,11 @@ class Review:
         """Every edit of this fit, oldest first, and whether it is in force."""
         in_force = {id(edit) for edit, _ in self._applied}
         return [(edit, id(edit) in in_force) for edit in self._made]
+
+    @property
+    def log(self) -> EditLog:
+        """The log, up to the last edit that this review knows."""
+        return self._log
 
     def new_cluster(self, count: int = 1) -> dict[int, str]:
         """Unused numbers and names for new clusters."""
@@ -132,17 +177,26 @@ class Review:
             HeadlightError: a line of the log is damaged, or can't be applied after the others.
         """
         new = False
-        for line, edit in self._log.read():
+        for number, line in self._log.read():
             try:
-                self._do(edit, self._planned(edit))
+                edit = self._parsed(line)
+                self._do(edit, self._planned(edit, strict=False))
             except HeadlightError as error:
                 raise HeadlightError(
-                    f"line {line} of {self._log.path} can't be applied ({error}): restore the "
+                    f"line {number} of {self._log.path} can't be applied ({error}): restore the "
                     f"file from a copy, or move it and {CHECK} away to start from the clusters as "
                     "fitted"
                 ) from error
             new = True
         return new
+
+    def _parsed(self, line: Edit) -> Edit:
+        try:
+            if names_rows(line):
+                line = taken_over(line, lambda: self.keys_before)
+            return from_line(line, self._images)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise HeadlightError(f"it makes no sense: {error}") from error
 
     def edit(self, edit: Edit) -> Change:
         """Make an edit; it is on disk when this returns.
@@ -183,18 +237,66 @@ class Review:
 
         return self._edit(made)
 
+    def dismiss(self, cluster: int) -> Change:
+        """Take a proposed group back: its images become outliers, each filed under the group that
+        comes next for it. See `edit`."""
+
+        def made() -> Edit:
+            rows = np.flatnonzero(self.labels == cluster)
+            second = self.run.assignments["second"].to_numpy()[rows]
+            others = sorted(self.names.keys() - {cluster} - self.proposed)
+            if not others:
+                raise HeadlightError("there is no other group to file its images under")
+            target = np.where(np.isin(second, others), second, others[0])
+            to = {int(c): rows[target == c] for c in np.unique(target)}
+            return edits.dismiss(cluster, to)
+
+        return self._edit(made)
+
+    def take_over(self, moves: Sequence[tuple[int | str, np.ndarray]], fit: str) -> Change:
+        """Move rows to where another fit of the run has them. See `edit`.
+
+        Arguments:
+            moves: a cluster, or the name of a new one (made free if it is taken), and its new rows,
+                integers (m,).
+            fit: id of that fit.
+        """
+
+        def made() -> Edit:
+            names = [target for target, _ in moves if isinstance(target, str)]
+            fresh = iter(self.new_cluster(len(names)).items())
+            to: dict[int, np.ndarray] = {}
+            new: dict[int, str] = {}
+            for target, rows in moves:
+                if isinstance(target, str):
+                    cluster, default = next(fresh)
+                    taken = [*self.names.values(), *new.values()]
+                    # A name that nobody gave holds a number, which here is another one.
+                    new[cluster] = default if unnamed(target) else made_free(target, taken)
+                else:
+                    cluster = target
+                to[cluster] = rows
+            return edits.take_over(to, new, fit)
+
+        return self._edit(made)
+
     def _edit(self, make: Callable[[], Edit]) -> Change:
         """Make the edit that ``make`` gives once the edits of all others are applied."""
         with self._log.locked():
-            if load_run(self.run.path).fit.id != self._log.fit:
+            if load_run(self.run.path).fit.id != self.run.fit.id:
                 raise HeadlightError(
                     f"{self.run.path} has been fitted again, so its clusters have changed: "
                     "open it again"
                 )
             self.refresh()
             edit = make()
-            change = self._planned(edit)
-            self._do(self._log.append(edit), change)
+            try:
+                line = to_line(edit, self._images)
+                edit = from_line(line, self._images)  # with copies of its images, as on replay
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise HeadlightError(f"an edit that can't be understood: {error}") from error
+            change = self._planned(edit, strict=True)
+            self._do({**edit, **_stamp(self._log.append(line))}, change)
             return change
 
     def undo(self) -> Change:
@@ -236,6 +338,8 @@ class Review:
         for cluster in sorted(self.names):
             row = rows.get(cluster, {"cluster": cluster})
             row |= {"name": self.names[cluster], "done": cluster in self.done}
+            if PROPOSED in table.column_names:
+                row[PROPOSED] = cluster in self.proposed
             if cluster in changed:
                 row |= dict.fromkeys(row.keys() - _KEPT - {"done"})
                 members = self.labels == cluster
@@ -282,7 +386,7 @@ class Review:
                 found[cluster]["nearest"] = [clusters[j] for j in there[:NEAREST]]
         return found
 
-    def _planned(self, edit: Edit) -> Change:
+    def _planned(self, edit: Edit, *, strict: bool) -> Change:
         if edit["edit"] == "undo":
             if not self._applied:
                 raise HeadlightError("there is nothing to undo")
@@ -291,7 +395,7 @@ class Review:
             if not self._undone:
                 raise HeadlightError("there is nothing to redo")
             return self._undone[-1][1]
-        return plan(self._state, edit)
+        return plan(self._state, edit, strict=strict)
 
     def _do(self, edit: Edit, change: Change) -> None:
         change.apply(self._state, back=edit["edit"] == "undo")
@@ -303,6 +407,30 @@ class Review:
             self._made.append(edit)
             self._applied.append((edit, change))
             self._undone.clear()
+
+
+def fresh_rows(assignments: pa.Table) -> np.ndarray:
+    """Which images an update brought: bool (n,)."""
+    if JOINED not in assignments.column_names:
+        return np.zeros(len(assignments), bool)
+    return assignments[JOINED].is_valid().to_numpy()
+
+
+def proposed_clusters(clusters: pa.Table) -> set[int]:
+    """Those that an update proposed, of ``clusters.parquet``."""
+    if PROPOSED not in clusters.column_names:
+        return set()
+    return {
+        c
+        for c, p in zip(
+            clusters["cluster"].to_pylist(), clusters[PROPOSED].to_pylist(), strict=True
+        )
+        if p
+    }
+
+
+def _stamp(line: Edit) -> Edit:
+    return {name: line[name] for name in ("fit", "at")}
 
 
 def review(run: Run) -> Review:

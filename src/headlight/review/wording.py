@@ -17,26 +17,21 @@ def described(edit: Edit | None) -> str | None:
 
 def _outlier(edit: Edit) -> str:
     what = "marking as outliers" if edit["value"] else "taking outliers back"
-    return f"{what}: {_images(edit['rows'])}"
+    return f"{what}: {counted(len(edit['rows']), 'image')}"
 
 
 def _put(edit: Edit) -> str:
-    rows = ",".join(part for part in edit["to"].values() if part)
-    return f"{'refit' if edit['edit'] == 'assign' else 'move'} of {_images(rows)}"
-
-
-def _images(packed: str) -> str:
-    count = 0
-    for part in packed.split(",") if packed else []:
-        first, _, last = part.partition("-")
-        count += int(last or first) - int(first) + 1
-    return counted(count, "image")
+    count = counted(sum(len(rows) for rows in edit["to"].values()), "image")
+    if "of" in edit:
+        return f"taking over {count} from another fit"
+    return f"{_PUT[edit['edit']]} of {count}"
 
 
 def _short(name: str) -> str:
     return name if len(name) <= 40 else name[:39] + "…"
 
 
+_PUT = {"move": "move", "assign": "refit", "dismiss": "dismissal"}
 _WORDS: dict[str, Callable[[Edit], str]] = {
     "rename": lambda edit: f"renaming to “{_short(edit['name'])}”",
     "merge": lambda edit: f"merge of {len(set(edit['clusters']))} clusters",
@@ -44,5 +39,8 @@ _WORDS: dict[str, Callable[[Edit], str]] = {
     "move": _put,
     "assign": _put,
     "outlier": _outlier,
+    "accept": lambda edit: "accepting a proposed group",
+    "dismiss": _put,
+    "seen": lambda edit: f"looking at {counted(len(edit['rows']), 'new image')}",
     "done": lambda edit: "marking as done" if edit["value"] else "marking as not done",
 }

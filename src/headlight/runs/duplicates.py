@@ -65,13 +65,55 @@ def near_duplicates(
     first, which = (similarities.numpy() >= LOOKED_AT).nonzero()
     second = neighbours.numpy()[first, which]
     alike = _alike(features, rows[first], rows[second], mean, threshold)
-    first, second = first[alike], second[alike]
-    groups = np.full(len(features), -1, dtype=np.int64)
-    pairs = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(len(rows),) * 2)
+    return _components(len(features), rows[first[alike]], rows[second[alike]])
+
+
+def extended_duplicates(
+    groups: np.ndarray,
+    features: np.ndarray,
+    projected: np.ndarray,
+    mean: np.ndarray,
+    new: np.ndarray,
+) -> np.ndarray:
+    """`near_duplicates` of rows of which only some are new.
+
+    Arguments:
+        groups: int (n,), of earlier; −1 for none, and for new rows.
+        features, projected, mean: as there.
+        new: int (m,), rows that are compared with all others.
+
+    Returns:
+        int64 (n,), numbered anew. Groups with one row left are none.
+    """
+    import faiss
+
+    pairs = [np.empty((0, 2), np.int64)]
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    same = groups[order[1:]] == groups[order[:-1]]
+    pairs.append(np.stack([order[:-1][same], order[1:][same]], axis=1))
+    if len(new):
+        index = faiss.IndexFlatIP(projected.shape[1])
+        for start in range(0, len(projected), CHUNK):
+            index.add(projected[start : start + CHUNK].astype(np.float32))
+        count = min(COMPARED + 1, len(projected))
+        similar, near = index.search(projected[new].astype(np.float32), count)
+        first, which = (similar >= LOOKED_AT).nonzero()
+        found = np.stack([new[first], near[first, which]], axis=1)
+        found = found[found[:, 0] != found[:, 1]]
+        pairs.append(found[_alike(features, found[:, 0], found[:, 1], mean, THRESHOLD)])
+    first, second = np.concatenate(pairs).T
+    return _components(len(features), first, second)
+
+
+def _components(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Connected rows: int64 (n,), numbered from 0 by their first row; −1: connected to none."""
+    groups = np.full(n, -1, dtype=np.int64)
+    pairs = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n))
     component = connected_components(pairs, directed=False)[1]
     member = np.flatnonzero(np.bincount(component)[component] > 1)
     _, where, inverse = np.unique(component[member], return_index=True, return_inverse=True)
-    groups[rows[member]] = np.argsort(np.argsort(where))[inverse]
+    groups[member] = np.argsort(np.argsort(where))[inverse]
     return groups
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
+from headlight.runs.image_keys import as_numpy, sorted_images
 from headlight.runs.run import Run
 
 if TYPE_CHECKING:
@@ -18,20 +20,24 @@ if TYPE_CHECKING:
 
 
 def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`batches_of` the images of ``run.assignments``."""
+    return batches_of(run.features, run.assignments["path"].combine_chunks())
+
+
+def batches_of(store: FeatureStore, paths: pa.Array) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Features of the plain views, in batches of a few thousand rows, in the order on disk.
 
     Arguments:
-        run: fitted.
+        store: the features.
+        paths: (n,) of the images wanted, each once.
 
     Returns:
-        Iterator of rows of ``run.assignments``, int64 (m,), and their features, float16 (m, dim).
-        Every row comes exactly once; images embedded after the fit are left out.
+        Iterator of places in ``paths``, int64 (m,), and the features of these images, float16
+        (m, dim). Every place comes exactly once; other images are left out.
 
     Raises:
-        HeadlightError: the features are missing or damaged, or images of the assignments have none.
+        HeadlightError: the features are missing or damaged, or some of the images have none.
     """
-    store = run.features
-    paths = run.assignments["path"].combine_chunks()
     found = 0
     for batch, (vectors,) in store.scan((0,)):
         places = pc.index_in(batch["path"], paths).to_numpy(zero_copy_only=False)
@@ -41,8 +47,21 @@ def plain_batches(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     if found != len(paths):
         raise HeadlightError(
             f"{store.path} has features of only {found:,} of the {len(paths):,} clustered images: "
-            "fit the run again"
+            f"run `headlight update {store.path.parent}`"
         )
+
+
+def plain_features(run: Run) -> np.ndarray:
+    """Those of the images of ``run.assignments``: float16 (n, dim)."""
+    return features_of(run.features, run.assignments["path"].combine_chunks())
+
+
+def features_of(store: FeatureStore, paths: pa.Array) -> np.ndarray:
+    """All of `batches_of` in one array: float16 (n, dim)."""
+    features = np.empty((len(paths), store.settings.dim), np.float16)
+    for rows, vectors in batches_of(store, paths):
+        features[rows] = vectors
+    return features
 
 
 def features_digest(store: FeatureStore) -> str:
@@ -51,14 +70,13 @@ def features_digest(store: FeatureStore) -> str:
     Arguments:
         store: the features.
     """
-    rows = store.rows("id", "stamp")
-    ids, stamps = rows["id"].to_numpy(), rows["stamp"].to_numpy()
-    order = np.argsort(ids, kind="stable")
+    paths, keys = sorted_images(store.rows("path", "content"))
     made = store.settings
     settings = (made.weights, made.engine, made.views, made.view_images)
-    return hashlib.sha256(
-        repr(settings).encode() + ids[order].tobytes() + stamps[order].tobytes()
-    ).hexdigest()
+    hashed = hashlib.sha256(repr(settings).encode())
+    hashed.update("\0".join(paths.to_pylist()).encode())
+    hashed.update(as_numpy(keys).tobytes())
+    return hashed.hexdigest()
 
 
 def in_step(run: Run, source: ImageSource) -> bool:
@@ -79,11 +97,3 @@ def in_step(run: Run, source: ImageSource) -> bool:
         elif ref.path not in unusable:
             return False
     return found == len(stored)
-
-
-def plain_features(run: Run) -> np.ndarray:
-    """All of `plain_batches` in one array: float16 (n, dim)."""
-    features = np.empty((len(run.assignments), run.features.settings.dim), np.float16)
-    for rows, vectors in plain_batches(run):
-        features[rows] = vectors
-    return features

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from headlight.clustering import SCP
 
 RECORD = "fit.json"
+GONE = "gone.parquet"
 
 
 def save_fit(
@@ -33,9 +35,10 @@ def save_fit(
     *,
     assignments: pa.Table,
     clusters: pa.Table,
-    discard_edits: bool,
-) -> None:
-    """Save a fit and make it the current one. Call it inside `headlight.runs.run.locked` only.
+    gone: pa.Table | None = None,
+    current: bool = True,
+) -> FitInfo:
+    """Save a fit, and make it the current one. Call it inside `headlight.runs.run.locked` only.
 
     Arguments:
         run: the run, as it is on disk.
@@ -44,30 +47,34 @@ def save_fit(
         scp: the fitted estimator.
         assignments: see `headlight.runs.tables.assignments_table`.
         clusters: see `headlight.runs.tables.clusters_table`.
-        discard_edits: make the id differ from that of an equal fit, whose edits would apply
-            otherwise.
+        gone: rows of earlier assignments whose images are no longer in the source.
+        current: False only keeps it, beside the current one.
+
+    Returns:
+        Its record.
     """
     (run.path / FITS).mkdir(exist_ok=True)
     _delete_leftovers(run.path)
-    if former := run.info.fit:
-        if discard_edits:
-            series = len(list((run.path / FITS).iterdir()))
-            fit = fit | {"former": former.id, "series": series}
-        else:  # the same command again must not return to the fit that was edited
-            fit = fit | {"former": former.former, "series": former.series}
     rows = hashlib.sha256(f"{fit.get('series') or ''}\0".encode())
     for path in assignments["path"].to_pylist():
         rows.update(f"{path}\0".encode())
+    if fit.get("review"):  # else the numbers are those the model gives
+        rows.update(assignments["cluster"].to_numpy().tobytes())
     with _new_folder(run.path) as folder:
         number = save_model(folder / "model.safetensors", scp, rows.digest())
         write_table(folder / "assignments.parquet", assignments)
         write_table(folder / "clusters.parquet", clusters)
-        files = {name: digest(folder / name) for name in FIT_FILES}
+        names: tuple[str, ...] = FIT_FILES
+        if gone is not None:
+            write_table(folder / GONE, gone)
+            names = (*FIT_FILES, GONE)
+        files = {name: digest(folder / name) for name in names}
         record = FitInfo(**fit, id=number, files=files)
         _place(run.path, folder, record)
-    # From here on the new fit is current.
-    write_record(run.path / INFO, info.model_copy(update={"fit": record}))
-    publish(run.path, record.id)
+    if current:  # from here on
+        write_record(run.path / INFO, info.model_copy(update={"fit": record}))
+        publish(run.path, record.id)
+    return record
 
 
 def publish(folder: Path, fit: str) -> None:
@@ -77,12 +84,62 @@ def publish(folder: Path, fit: str) -> None:
             shutil.copyfile(folder / FITS / fit / name, temporary)
 
 
+def fit_ids(run: Run) -> list[str]:
+    """The ids of all fits that are kept in a run, sorted."""
+    return sorted(file.parent.name for file in (run.path / FITS).glob(f"[!.]*/{RECORD}"))
+
+
+def fits_of(run: Run) -> list[tuple[FitInfo, datetime]]:
+    """All fits that are kept in a run, the oldest first, and when each was saved (UTC).
+
+    A fit whose record is damaged is left out: it can't be restored either.
+    """
+    found = []
+    for fit in fit_ids(run):
+        file = run.path / FITS / fit / RECORD
+        with suppress(HeadlightError, OSError):
+            record = read_record(file, FitInfo, "fit the run again")
+            if record.id == fit:
+                found.append((record, datetime.fromtimestamp(file.stat().st_mtime, UTC)))
+    return sorted(found, key=lambda one: (one[1], one[0].id))
+
+
+def run_at(run: Run, fit: str) -> Run:
+    """The run as it is with one of its fits, whichever is the current one.
+
+    Arguments:
+        run: with that fit.
+        fit: id of the fit, a folder in ``RUN/fits``, or as much of it as no other begins with.
+
+    Raises:
+        HeadlightError: there is no such fit, or its record is damaged.
+    """
+    known = fit_ids(run)
+    found = [name for name in known if fit and name.startswith(fit)]
+    if len(found) != 1:
+        listed = ", ".join(known) or "none"
+        what = f"has several fits that begin with {fit!r}" if found else f"has no fit {fit!r}"
+        raise HeadlightError(f"{run.path} {what}: choose one of its fits ({listed})")
+    file = run.path / FITS / found[0] / RECORD
+    record = read_record(file, FitInfo, "fit the run again")
+    if record.id != found[0]:
+        raise HeadlightError(f"{file} is from another fit: fit the run again")
+    return Run(run.path, run.info.model_copy(update={"fit": record}))
+
+
+def next_group(run: Run) -> int:
+    """The first number that no cluster of any fit of the current review has had."""
+    review = run.fit.review_id
+    taken = [fit.next_group or 0 for fit, _ in fits_of(run) if fit.review_id == review]
+    return max(taken, default=0)
+
+
 def restore_fit(run: Run, fit: str) -> Run:
     """Make an earlier fit the current one again; its edits apply again.
 
     Arguments:
         run: with more than one fit.
-        fit: id of the fit, a folder in ``RUN/fits``.
+        fit: id of the fit; see `run_at`.
 
     Returns:
         The run, opened again.
@@ -90,22 +147,13 @@ def restore_fit(run: Run, fit: str) -> Run:
     Raises:
         HeadlightError: there is no such fit, or it is damaged; nothing was changed.
     """
-    fits = run.path / FITS
-    known = sorted(file.parent.name for file in fits.glob(f"[!.]*/{RECORD}"))
-    if fit not in known:
-        listed = ", ".join(known) or "none"
-        raise HeadlightError(f"{run.path} has no fit {fit!r}: choose one of its fits ({listed})")
+    run_at(run, fit)
     with locked(run.path):
-        file = fits / fit / RECORD
-        record = read_record(file, FitInfo, "fit the run again")
-        if record.id != fit:
-            raise HeadlightError(f"{file} is from another fit: fit the run again")
-        info = load_run(run.path).info.model_copy(update={"fit": record})
-        restored = Run(run.path, info)
+        restored = run_at(load_run(run.path), fit)
         for name in FIT_FILES:  # before anything changes
             restored.file(name)
-        write_record(run.path / INFO, info)
-        publish(run.path, fit)
+        write_record(run.path / INFO, restored.info)
+        publish(run.path, restored.fit.id)
     return load_run(run.path)
 
 

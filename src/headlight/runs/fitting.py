@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,14 +15,35 @@ from headlight.errors import HeadlightError
 from headlight.features import Stages
 from headlight.runs.duplicates import near_duplicates
 from headlight.runs.features import features_digest
+from headlight.runs.files import FITS
 from headlight.runs.fits import save_fit
+from headlight.runs.image_keys import as_numpy, sorted_images
 from headlight.runs.info import Timing
 from headlight.runs.map import image_map, map_points
 from headlight.runs.projected import project
 from headlight.runs.run import Run, load_run, locked
-from headlight.runs.tables import assignments_table, clusters_table
+from headlight.runs.tables import assignments_table, clusters_table, numbered
+
+if TYPE_CHECKING:
+    from headlight.clustering import SCP
 
 Clusters = int | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a fit joins a review, so that its edits apply to it.
+
+    Arguments:
+        review: the fit that began it.
+        numbers: keys of the images, uint8 (n, 16), and their clusters, int64 (n,), to the number of
+            each cluster, int32 (K,).
+        next_group: the first number that no cluster of the review has had.
+    """
+
+    review: str
+    numbers: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    next_group: int
 
 
 def check_clusters(n_clusters: Clusters, images: int | None = None) -> None:
@@ -46,10 +69,13 @@ def fit_run(
     recipe: str = "robust",
     seed: int = 0,
     device: str = "auto",
-    discard_edits: bool = False,
+    set_aside: bool = False,
+    joining: Joining | None = None,
     stages: Stages | None = None,
 ) -> Run:
     """Train a head on the features of ``run`` and make the result the current fit.
+
+    See `headlight.review.fit_again` for runs that people have edited.
 
     Arguments:
         run: a run with features.
@@ -57,11 +83,12 @@ def fit_run(
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of all randomness in training.
         device: where to train.
-        discard_edits: don't apply the edits of an equal fit.
+        set_aside: the current fit has edits; they must not apply to an equal fit.
+        joining: the edits do apply, and the result is only kept, beside the current fit.
         stages: called with ``fit`` and ``map``; returns the progress callback of each.
 
     Returns:
-        The run, opened again.
+        The run, opened again, at this fit.
 
     Raises:
         HeadlightError: the features can't be clustered with these settings.
@@ -99,7 +126,16 @@ def fit_run(
         xy = image_map(map_points(rows), scp.labels_)
         mapped = time.perf_counter() - started
         duplicates = near_duplicates(plain, rows, mean)
-        assignments = assignments_table(paths, probabilities, scp.outlier_scores_, duplicates, xy)
+        named, images = sorted_images(store.rows("path", "content"))
+        assert named.equals(paths)  # noqa: S101 - both by the bytes of the path
+        assignments = assignments_table(
+            paths,
+            images,
+            probabilities,
+            outliers=scp.outlier_scores_,
+            duplicates=duplicates,
+            xy=xy,
+        )
         clusters = clusters_table(assignments, rows, scp.cluster_quality_)
         confidence = float(assignments["confidence"].to_numpy().mean())
         fit = settings | {
@@ -109,36 +145,70 @@ def fit_run(
             "mean_confidence": round(confidence, 4),
             "graph_information": round(scp.graph_information_, 4),
         }
-        if blocks:
-            names = part_names(store.settings.encoder)
-            if len(names) != len(blocks):  # a file with a + in its name is no longer there
-                names = [f"encoder {i + 1}" for i in range(len(blocks))]
-            left_out = np.flatnonzero(~scp.blocks_used_)
-            fit["encoders_left_out"] = tuple(names[i] for i in left_out)
-        if n_clusters == "auto":
-            estimate = scp.n_clusters_estimate_
-            fit["n_clusters_range"] = (estimate.low, estimate.high)
-            fit["n_clusters_levels"] = tuple(one.n_clusters for one in estimate.levels)
-            fit["n_clusters_curve"] = tuple(
-                (one.n_clusters, round(one.score, 4)) for one in estimate.curve
-            )
+        fit |= _about(scp, store.settings.encoder)
         current = load_run(run.path)
+        if joining:
+            groups = joining.numbers(as_numpy(images), scp.labels_, scp.n_clusters_)
+            assignments, clusters = numbered(assignments, clusters, groups)
+            fit |= {
+                "review": joining.review,
+                "groups": tuple(groups.tolist()),
+                "next_group": max(joining.next_group, int(groups.max()) + 1),
+            }
+        else:
+            fit |= {"next_group": scp.n_clusters_} | _former(current, set_aside)
         took = {"fit": Timing(seconds=round(seconds, 2)), "map": Timing(seconds=round(mapped, 2))}
         info = current.info.model_copy(update={"timings": current.info.timings | took})
-        save_fit(
+        record = save_fit(
             current,
             info,
             fit,
             scp,
             assignments=assignments,
             clusters=clusters,
-            discard_edits=discard_edits,
+            current=joining is None,
         )
-    return load_run(run.path)
+    now = load_run(run.path)
+    return Run(now.path, now.info.model_copy(update={"fit": record}))
 
 
-def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> None:
+def _about(scp: SCP, encoder: str) -> dict[str, Any]:
+    """What the estimator found besides clusters: encoders left out, and the number of clusters."""
+    fit: dict[str, Any] = {}
+    if scp.blocks:
+        names = part_names(encoder)
+        if len(names) != len(scp.blocks):  # a file with a + in its name is no longer there
+            names = [f"encoder {i + 1}" for i in range(len(scp.blocks))]
+        left_out = np.flatnonzero(~scp.blocks_used_)
+        fit["encoders_left_out"] = tuple(names[i] for i in left_out)
+    if scp.n_clusters == "auto":
+        estimate = scp.n_clusters_estimate_
+        fit["n_clusters_range"] = (estimate.low, estimate.high)
+        fit["n_clusters_levels"] = tuple(one.n_clusters for one in estimate.levels)
+        fit["n_clusters_curve"] = tuple(
+            (one.n_clusters, round(one.score, 4)) for one in estimate.curve
+        )
+    return fit
+
+
+def _former(run: Run, set_aside: bool) -> dict[str, Any]:
+    """What makes the id differ from that of a fit whose edits were set aside."""
+    if not (former := run.info.fit):
+        return {}
+    if set_aside:
+        return {"former": former.id, "series": len(list((run.path / FITS).iterdir()))}
+    # The same command again must not return to the fit that was edited.
+    return {"former": former.former, "series": former.series}
+
+
+def refuse_other_fit(
+    run: Run, n_clusters: Clusters, recipe: str, seed: int, *, living: bool
+) -> None:
     """Keep `cluster` from replacing clusters made with other settings.
+
+    Arguments:
+        run, n_clusters, recipe, seed: what it was asked.
+        living: people have edited the run.
 
     Raises:
         HeadlightError: the run has one; the message gives the command that replaces it.
@@ -152,7 +222,13 @@ def refuse_other_fit(run: Run, n_clusters: Clusters, recipe: str, seed: int) -> 
     }
     other = [f"{name} {had}, not {new}" for name, (had, new) in wanted.items() if had != new]
     if other:
+        again = f"`headlight fit {run.path} -k {n_clusters} --recipe {recipe} --seed {seed}`"
         raise HeadlightError(
-            f"{run.path} already holds clusters with {'; '.join(other)}: `headlight fit {run.path} "
-            f"-k {n_clusters} --recipe {recipe} --seed {seed}` replaces them, or choose another -o"
+            f"{run.path} already holds clusters with {'; '.join(other)}: "
+            + (
+                f"`headlight update {run.path}` brings new images into its groups, {again} "
+                "clusters it again beside them, or choose another -o"
+                if living
+                else f"{again} replaces them, or choose another -o"
+            )
         )

@@ -62,8 +62,11 @@ class FitInfo(Record):
     ``asked`` is K or ``auto``; ``n_clusters_range``, ``n_clusters_levels`` (numbers of
     clusters, best first) and ``n_clusters_curve`` (numbers tried, and their scores) are those of
     `headlight.clustering.levels.ClusterEstimate`, of ``auto`` only. ``features`` is that of
-    `headlight.runs.features.features_digest`. ``former`` and ``series`` name an earlier fit that
-    was replaced although it had edits.
+    `headlight.runs.features.features_digest`. ``groups`` has the number of the cluster of each of
+    the head's outputs; None: they are counted from 0. ``review`` is the fit that began the review
+    whose edits apply to this one, too, None: itself; ``next_group`` the first number that no
+    cluster of that review had when this fit was made; ``base`` the fit that an update began with.
+    ``former`` and ``series`` name an earlier fit whose edits were set aside.
     """
 
     id: FitId
@@ -79,10 +82,19 @@ class FitInfo(Record):
     n_clusters_range: tuple[PositiveInt, PositiveInt] | None = None
     n_clusters_levels: tuple[PositiveInt, ...] = ()
     n_clusters_curve: tuple[tuple[PositiveInt, float], ...] = ()
+    groups: tuple[NonNegativeInt, ...] | None = None
+    review: FitId | None = None
+    next_group: NonNegativeInt | None = None
+    base: FitId | None = None
     former: FitId | None = None
     series: NonNegativeInt | None = None
     features: Digest
     files: dict[str, Digest]
+
+    @property
+    def review_id(self) -> FitId:
+        """What edits of this fit are filed under."""
+        return self.review or self.id
 
 
 class Timing(Record):

@@ -172,9 +172,25 @@ def _placed(points: np.ndarray, rows: np.ndarray, laid: np.ndarray) -> np.ndarra
     xy = np.empty((len(points), 2), np.float32)
     xy[rows] = laid
     others = np.setdiff1d(np.arange(len(points)), rows)
-    for start in range(0, len(others), CHUNK):
-        part = others[start : start + CHUNK]
-        distances, near = _nearest(points[part], points[rows], min(PLACED_BY, len(rows)))
+    xy[others] = placed_among(points[others], points[rows], laid)
+    return xy
+
+
+def placed_among(points: np.ndarray, among: np.ndarray, laid: np.ndarray) -> np.ndarray:
+    """Where points belong on a map that others are on: at the weighted mean of their nearest.
+
+    Arguments:
+        points: float32 (m, d), of `map_points`.
+        among: float32 (n, d), those that are on the map.
+        laid: float32 (n, 2), where.
+
+    Returns:
+        float32 (m, 2).
+    """
+    xy = np.empty((len(points), 2), np.float32)
+    for start in range(0, len(points), CHUNK):
+        part = slice(start, start + CHUNK)
+        distances, near = _nearest(points[part], among, min(PLACED_BY, len(among)))
         # Sharp weights: a mean of places in two clusters would be a place in neither.
         nearest = np.maximum(distances[:, :1], 1e-6)
         weights = np.exp(-((distances / nearest) ** 2 - 1) * 8)

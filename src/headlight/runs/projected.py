@@ -24,23 +24,32 @@ def projected_rows(run: Run) -> np.ndarray:
     Raises:
         HeadlightError: the features are gone or damaged, or lack images of the assignments.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     if MODEL not in run.fit.files:
         features = plain_features(run)
         return project(features, features.mean(axis=0, dtype=np.float32))
-    file = run.file(MODEL)
-    try:
-        # Read as plain arrays: to open the model itself would load PyTorch first.
-        tensors = load_file(file)
-        mean, axes = tensors["projection.mean"], tensors["projection.components"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise HeadlightError(f"{file} is damaged: run `headlight fit {run.path}` again") from error
+    mean, axes = projection_of(run)
     rows = np.empty((len(run.assignments), axes.shape[1]), np.float16)
     for places, vectors in plain_batches(run):
         rows[places] = project(vectors, mean, axes)
     return rows
+
+
+def projection_of(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """The model's projection: mean, float32 (dim,), and axes, float32 (dim, d).
+
+    Raises:
+        HeadlightError: the model is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    file = run.file(MODEL)
+    try:
+        # Read as plain arrays: to open the model itself would load PyTorch first.
+        tensors = load_file(file)
+        return tensors["projection.mean"], tensors["projection.components"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise HeadlightError(f"{file} is damaged: run `headlight fit {run.path}` again") from error
 
 
 def project(features: np.ndarray, mean: np.ndarray, axes: np.ndarray | None = None) -> np.ndarray:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -27,7 +27,7 @@ FIT_FILES = ("assignments.parquet", "clusters.parquet", "model.safetensors")
 
 
 class Run:
-    """A run folder, opened for reading.
+    """A run folder, opened for reading. What users get is `headlight.Run`.
 
     Arguments:
         path: the folder.
@@ -45,12 +45,6 @@ class Run:
         what = f"{counted(fit.n_clusters, 'cluster')} as fitted" if fit else "not fitted"
         images = counted(self.info.source.images, "image")
         return f"Run({str(self.path)!r}, {images}, {what})"
-
-    as_html: ClassVar[Callable[[Run], str] | None] = None
-    """How a notebook shows a run; `headlight.review` sets it, as imports go down only."""
-
-    def _repr_html_(self) -> str | None:
-        return Run.as_html(self) if Run.as_html else None
 
     @property
     def fit(self) -> FitInfo:

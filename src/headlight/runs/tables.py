@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from headlight.runs.image_keys import COLUMN
 from headlight.runs.projected import centre_of, typical_first
 
 if TYPE_CHECKING:
@@ -15,7 +17,19 @@ if TYPE_CHECKING:
 
 PROTOTYPES = 12
 NEAREST = 3
+JOINED, PROPOSED = "joined", "proposed"  # columns of fits that updates made
 QUALITIES = ("quality", "cohesion", "separation", "stability")
+CLUSTERS = pa.schema(
+    [
+        ("cluster", pa.int32()),
+        ("name", pa.string()),
+        ("size", pa.int64()),
+        ("mean_confidence", pa.float32()),
+        *((name, pa.float32()) for name in QUALITIES),
+        ("prototypes", pa.list_(pa.string())),
+        ("nearest", pa.list_(pa.int32())),
+    ]
+)
 
 
 def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
@@ -44,7 +58,9 @@ def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
 
 def assignments_table(
     paths: pa.Array,
+    images: pa.Array,
     probabilities: np.ndarray,
+    *,
     outliers: np.ndarray,
     duplicates: np.ndarray,
     xy: np.ndarray,
@@ -53,6 +69,7 @@ def assignments_table(
 
     Arguments:
         paths: (n,) strings.
+        images: (n,) keys, of `headlight.runs.image_keys`.
         probabilities: (n, clusters).
         outliers: (n,) outlier scores.
         duplicates: (n,) groups of near-duplicates, −1 for none.
@@ -60,7 +77,9 @@ def assignments_table(
 
     Returns:
         Columns path, cluster, confidence, second, margin, outlier_score, duplicates
-        (number of a group of near-duplicates, null for none), map_x, map_y.
+        (number of a group of near-duplicates, null for none), map_x, map_y, image. A fit that an
+        update made has a column joined, too: when an update brought the image, null for those
+        there from the beginning.
     """
     columns = assignment_columns(probabilities)
     x, y = xy.T
@@ -71,6 +90,7 @@ def assignments_table(
         "duplicates": pa.array(duplicates.astype(np.int32), mask=duplicates < 0),
         "map_x": x,
         "map_y": y,
+        COLUMN: images,
     }
     return pa.table(data)
 
@@ -87,44 +107,73 @@ def clusters_table(assignments: pa.Table, rows: np.ndarray, quality: ClusterQual
         Columns cluster, name, size, mean_confidence (null if empty), quality, cohesion, separation,
         stability (0 to 1, see `headlight.clustering.quality`), prototypes (paths of the
         images nearest to the cluster's centre, nearest first), nearest (clusters with the most
-        similar centres).
+        similar centres). A fit that an update made has a column proposed, too, bool.
     """
     n_clusters = len(quality.quality)
-    cluster = assignments["cluster"].to_numpy()
+    table = cluster_rows(assignments, rows, range(n_clusters))
+    for row in table:
+        row |= {name: float(getattr(quality, name)[row["cluster"]]) for name in QUALITIES}
+    return pa.Table.from_pylist(table, schema=CLUSTERS)
+
+
+def cluster_rows(
+    assignments: pa.Table, rows: np.ndarray, numbers: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What `clusters_table` says of these clusters, but for their quality.
+
+    Arguments:
+        assignments, rows: as there.
+        numbers: of the clusters, ascending; each image is in one of them.
+    """
+    cluster = np.searchsorted(numbers, assignments["cluster"].to_numpy())
     confidence = assignments["confidence"].to_numpy()
     paths = assignments["path"]
-    of_cluster = members_of(cluster, n_clusters)
+    of_cluster = members_of(cluster, len(numbers))
     centres = np.stack([centre_of(rows, members) for members in of_cluster])
     between = centres @ centres.T
     np.fill_diagonal(between, -np.inf)
-    width = len(str(n_clusters - 1))
     table = []
     for k, members in enumerate(of_cluster):
         typical = typical_first(rows, members, centres[k])[:PROTOTYPES]
-        near = [int(j) for j in np.argsort(-between[k], kind="stable")[:NEAREST] if j != k]
+        near = [numbers[j] for j in np.argsort(-between[k], kind="stable")[:NEAREST] if j != k]
         table.append(
             {
-                "cluster": k,
-                "name": f"cluster-{k:0{width}d}",
+                "cluster": numbers[k],
+                "name": default_name(numbers[k], numbers[-1] + 1),
                 "size": len(members),
                 "mean_confidence": float(confidence[members].mean()) if len(members) else None,
-                **{name: float(getattr(quality, name)[k]) for name in QUALITIES},
                 "prototypes": [paths[int(i)].as_py() for i in typical],
                 "nearest": near if len(members) else [],
             }
         )
-    schema = pa.schema(
-        [
-            ("cluster", pa.int32()),
-            ("name", pa.string()),
-            ("size", pa.int64()),
-            ("mean_confidence", pa.float32()),
-            *((name, pa.float32()) for name in QUALITIES),
-            ("prototypes", pa.list_(pa.string())),
-            ("nearest", pa.list_(pa.int32())),
-        ]
-    )
-    return pa.Table.from_pylist(table, schema=schema)
+    return table
+
+
+def numbered(
+    assignments: pa.Table, clusters: pa.Table, numbers: np.ndarray
+) -> tuple[pa.Table, pa.Table]:
+    """Both tables with other numbers for the clusters.
+
+    Arguments:
+        assignments, clusters: of `assignments_table` and `clusters_table`.
+        numbers: int32 (K,), for cluster 0 to K − 1.
+    """
+    for column in ("cluster", "second"):
+        place = assignments.schema.get_field_index(column)
+        found = numbers[assignments[column].to_numpy()].astype(np.int32)
+        assignments = assignments.set_column(place, column, pa.array(found))
+    rows = clusters.to_pylist()
+    for row in rows:
+        row["cluster"] = int(numbers[row["cluster"]])
+        row["name"] = default_name(row["cluster"], int(numbers.max()) + 1)
+        row["nearest"] = [int(numbers[k]) for k in row["nearest"]]
+    rows.sort(key=lambda row: row["cluster"])
+    return assignments, pa.Table.from_pylist(rows, schema=clusters.schema)
+
+
+def default_name(cluster: int, n_clusters: int) -> str:
+    """What a cluster is called until a person names it, of even length up to ``n_clusters``."""
+    return f"cluster-{cluster:0{len(str(n_clusters - 1))}d}"
 
 
 def members_of(cluster: np.ndarray, n_clusters: int) -> list[np.ndarray]:

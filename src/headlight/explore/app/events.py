@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from headlight.explore.app.session import Session
+from headlight.explore.app.live import Live
 
 HEARTBEAT = 10.0  # seconds: a tab that hears nothing for longer says that the server has gone
 MOST_TABS = 32
@@ -17,37 +18,35 @@ LOOK = 1.0  # seconds between looks at what other processes have appended
 
 
 class Events:
-    """Server-sent events: the number of the last edit, whenever it changes.
+    """Server-sent events: the session and its last edit, whenever one changes.
 
     Arguments:
-        session: the run.
-        mark: of this run and fit, in the addresses of pictures, which browsers keep for ever.
+        live: the run.
     """
 
-    def __init__(self, session: Session, mark: str) -> None:
-        self.mark = mark
-        self._session = session
-        self._tabs: set[asyncio.Queue[int | None]] = set()
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._tabs: set[asyncio.Queue[bool]] = set()
         self._stopped = False
 
-    def tell(self, version: int) -> None:
+    def tell(self) -> None:
         """Tells all tabs; from the event loop only."""
         for tab in self._tabs:
-            tab.put_nowait(version)
+            tab.put_nowait(True)
 
     def stop(self) -> None:
         """Ends all streams, also those to come."""
         self._stopped = True
         for tab in self._tabs:
-            tab.put_nowait(None)
+            tab.put_nowait(False)
 
     async def watch(self) -> None:
-        """Looks for edits of other processes for as long as the server runs."""
+        """Looks for edits and fits of other processes for as long as the server runs."""
         while True:
             await asyncio.sleep(LOOK)
             try:
-                if await asyncio.to_thread(self._session.refresh):
-                    self.tell(self._session.version)
+                if await asyncio.to_thread(self._live.look):
+                    self.tell()
             except Exception:  # noqa: S112 - said to the person who makes the next edit
                 continue
 
@@ -60,17 +59,15 @@ class Events:
         )
 
     async def _stream(self) -> AsyncIterator[str]:
-        tab: asyncio.Queue[int | None] = asyncio.Queue()
+        tab: asyncio.Queue[bool] = asyncio.Queue()
         self._tabs.add(tab)
-        version: int | None = self._session.version
         try:
             while not self._stopped:
-                yield f"data: {json.dumps({'version': version})}\n\n"
-                try:
-                    version = await asyncio.wait_for(tab.get(), HEARTBEAT)
-                except TimeoutError:
-                    version = self._session.version
-                if version is None:
-                    return
+                session = self._live.session
+                told = {"mark": session.mark, "version": session.version, "fits": session.fits}
+                yield f"data: {json.dumps(told)}\n\n"
+                with suppress(TimeoutError):
+                    if not await asyncio.wait_for(tab.get(), HEARTBEAT):
+                        return
         finally:
             self._tabs.discard(tab)

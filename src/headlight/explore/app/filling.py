@@ -51,7 +51,8 @@ class Filler:
         if self._pictures.source is None:
             return
         paths = self._pictures.paths
-        missing = self._pictures.cache.missing()
+        if not (missing := self._pictures.cache.missing()):
+            return
         names = dict(zip(missing, pc.take(paths, missing).to_pylist(), strict=True))
         for i, row in enumerate(sorted(missing, key=lambda row: natural_key(names[row]))):
             while time.monotonic() - self._last < QUIET:

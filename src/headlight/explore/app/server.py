@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import os
 import secrets
 import socket
@@ -20,7 +19,7 @@ from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
     from headlight.explore.app.events import Events
-    from headlight.explore.app.session import Session
+    from headlight.explore.app.live import Live
 
 STATIC = {
     ".html": "text/html",
@@ -55,13 +54,12 @@ def explore(
         raise HeadlightError(
             f"explore needs {error.name}: pip install 'headlight-images[explore]'"
         ) from error
-    from headlight.explore.app.session import Session
-
-    session = Session(Path(run_path))
     from headlight.explore.app.events import Events
+    from headlight.explore.app.live import Live
     from headlight.explore.app.serving import Server
 
-    events = Events(session, _mark(session))
+    live = Live(Path(run_path))
+    events = Events(live)
     token = secrets.token_urlsafe(24)
     with _listening(port) as listener:
         port = listener.getsockname()[1]
@@ -71,18 +69,18 @@ def explore(
             announce(address)
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-            Server(make_app(session, events, port, token), events.stop).run(sockets=[listener])
+            Server(make_app(live, events, port, token), events.stop).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
         finally:
-            session.close()
+            live.close()
 
 
-def make_app(session: Session, events: Events, port: int, token: str) -> Any:
+def make_app(live: Live, events: Events, port: int, token: str) -> Any:
     """The ASGI application, guarded.
 
     Arguments:
-        session: the run.
+        live: the run.
         events: tells all tabs of its edits.
         port: it will be reached on.
         token: what a browser must know.
@@ -97,7 +95,7 @@ def make_app(session: Session, events: Events, port: int, token: str) -> Any:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        session.start()
+        live.start()
         watcher = asyncio.create_task(events.watch())
         yield
         watcher.cancel()
@@ -114,7 +112,7 @@ def make_app(session: Session, events: Events, port: int, token: str) -> Any:
         Route("/", static),
         Route("/static/{name}", static),
         Route("/api/events", events.endpoint),
-        *Api(session, events).routes(),
+        *Api(live, events).routes(),
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan), port, token)
 
@@ -128,12 +126,6 @@ def _static_files() -> dict[str, bytes]:
         if Path(file.name).suffix in STATIC:
             found[file.name] = file.read_bytes()
     return found
-
-
-def _mark(session: Session) -> str:
-    run = session.opened.run
-    fit = run.info.fit.id if run and run.info.fit else ""
-    return hashlib.sha256(f"{session.path.resolve()} {fit}".encode()).hexdigest()[:12]
 
 
 def _listening(port: int) -> socket.socket:

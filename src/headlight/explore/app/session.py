@@ -1,16 +1,20 @@
-"""One run under review: what every open tab sees, and every change it makes."""
+"""One fit of a run under review: what every open tab sees, and every change it makes."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from array import array
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
+from headlight.explore.app import comparing
 from headlight.explore.app.cache import PictureCache
 from headlight.explore.app.faces import Faces
 from headlight.explore.app.filling import Filler
@@ -21,33 +25,50 @@ from headlight.explore.app.vectors import Vectors
 from headlight.explore.palette import palette
 from headlight.images import ImageRef
 from headlight.review import log as edits
+from headlight.review.comparing import Comparison, compare
 from headlight.review.log import Edit
 from headlight.review.review import Review
 from headlight.review.splitting import split_rows
 from headlight.review.wording import described
+from headlight.runs import fits_of
+from headlight.runs.fits import fit_ids
+from headlight.runs.tables import JOINED
 
 FIRST_CLUSTERS, FIRST_TILES = 9, 64  # what a screen shows at first
 
 
 class Session:
-    """A run, its edits, its pictures and its features, for as long as the server runs.
+    """A run at its current fit, with edits, pictures and features, until there is another fit.
 
     Arguments:
         path: of the run folder; whatever of it can be shown is.
+        number: of sessions before this one, since the server was started.
+
+    Attributes:
+        mark: of this session: rows are numbers that mean something within it only. It is part of
+            the addresses of pictures too, which browsers keep for ever.
 
     Raises:
         HeadlightError: it is no run at all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, number: int = 0) -> None:
         self.path = path
+        self.number = number
         self.opened: Opened = open_run(path)
+        self.fit = _fit(self.opened)
+        named = f"{path.resolve()} {self.fit} {number}"
+        self.mark = hashlib.sha256(named.encode()).hexdigest()[:12]
+        run = self.opened.run
+        self._fits: dict[str, str] = {}  # when each was saved
+        self._count_fits()
+        self._other: Review | None = None
         self._lock = threading.RLock()
         self._proposal: tuple[int, Proposal] | None = None
         self.pictures: Pictures | None = None
         self.vectors: Vectors | None = None
         self.filler: Filler | None = None
-        if not (run := self.opened.run):
+        if not run:
             self.n = 0
             return
         self.n = len(run.assignments)
@@ -98,6 +119,30 @@ class Session:
         return self.opened.review.outlier if self.opened.review else np.zeros(self.n, bool)
 
     @property
+    def unseen(self) -> np.ndarray:
+        """bool (n,), brought by an update, and nobody has looked at it yet."""
+        return self.opened.review.unseen if self.opened.review else np.zeros(self.n, bool)
+
+    @cached_property
+    def _joined(self) -> np.ndarray:
+        """int64 (n,), when an update brought each image, in seconds since 1970; 0: none did."""
+        run = self.opened.run
+        if not run or JOINED not in run.assignments.column_names:
+            return np.zeros(self.n, np.int64)
+        times = run.assignments[JOINED].cast(pa.timestamp("s", "UTC"))  # Parquet keeps thousandths
+        return pc.fill_null(times.cast("int64"), 0).to_numpy()
+
+    @cached_property
+    def _updates(self) -> list[dict[str, int]]:
+        """When updates brought images, the latest first, and how many there are since."""
+        times, counts = np.unique(self._joined[self._joined > 0], return_counts=True)
+        since = np.cumsum(counts[::-1])
+        return [
+            {"at": at, "images": images}
+            for at, images in zip(times[::-1].tolist(), since.tolist(), strict=True)
+        ]
+
+    @property
     def names(self) -> dict[int, str]:
         """Cluster → name."""
         if self.opened.review:
@@ -120,6 +165,7 @@ class Session:
             width = max(names, default=-1) + 1
             sizes, colours = np.bincount(labels, minlength=width), palette(width)
             faces = self._faces.of(names, labels, self.outlier) if self.n else {}
+            new = np.bincount(labels[self.unseen], minlength=width)
             sums = np.bincount(labels, np.nan_to_num(self._confidence), width) if self.n else sizes
             clusters = [
                 {
@@ -128,6 +174,8 @@ class Session:
                     "size": int(sizes[c]),
                     "confidence": round(float(sums[c] / sizes[c]), 4) if sizes[c] else None,
                     "done": bool(review and c in review.done),
+                    "proposed": bool(review and c in review.proposed),
+                    "new": int(new[c]),
                     "colour": colours[c],
                     "faces": faces.get(c, []),
                 }
@@ -135,12 +183,19 @@ class Session:
             ]
             return {
                 "version": self.version,
+                "mark": self.mark,
+                "fit": self.fit,
+                "fits": len(self._fits),
+                "saved": self._fits.get(self.fit, ""),
+                "review": review.run.fit.review_id if review else "",
                 "path": str(self.path.resolve()),
                 "title": self._title(),
                 "images": self.n,
                 "edits": review.n_edits if review else 0,
                 "outliers": int(self.outlier.sum()) if self.n else 0,
                 "by_hand": int(review.by_hand.sum()) if review else 0,
+                "new": int(self.unseen.sum()),
+                "updates": self._updates,
                 "undo": described(review.undoable) if review else None,
                 "redo": described(review.redoable) if review else None,
                 "read_only": self.opened.read_only,
@@ -148,10 +203,23 @@ class Session:
                 "clusters": clusters,
             }
 
+    @property
+    def fits(self) -> int:
+        """Number of fits that are kept in the run."""
+        return len(self._fits)
+
     def refresh(self) -> bool:
-        """Takes in edits that another process has made; tells whether there were any."""
+        """Takes in edits and fits that another process has made; tells whether there were any."""
         with self._lock:
-            return bool(self.opened.review) and self._review().refresh()
+            before = self._fits.keys()
+            self._count_fits()
+            edited = bool(self.opened.review) and self._review().refresh()
+            return edited or before != self._fits.keys()
+
+    def _count_fits(self) -> None:
+        run = self.opened.run
+        if run and self.fit and len(self._fits) != len(fit_ids(run)):
+            self._fits = {record.id: saved.isoformat() for record, saved in fits_of(run)}
 
     def edit(self, edit: Edit) -> None:
         """Makes one edit, on disk first. Raises `HeadlightError` if that can't be."""
@@ -170,6 +238,18 @@ class Session:
             if version != review.version:
                 raise HeadlightError("another tab has just made an edit: look at it, then go on")
             self.edit(edits.UNDO if back else edits.REDO)
+
+    def see(self, rows: np.ndarray | None, cluster: int | None) -> None:
+        """Notes that a person has looked at new images: at these, or at those of a cluster."""
+        with self._lock:
+            if rows is None:
+                rows = np.flatnonzero(self.unseen & (self.labels == cluster))
+            self.edit(edits.mark_seen(rows))
+
+    def dismiss(self, cluster: int) -> None:
+        """Takes a proposed group back: its images become outliers of the groups next to it."""
+        with self._lock:
+            self._review().dismiss(cluster)
 
     def move(self, rows: np.ndarray, cluster: int | None, name: str | None) -> int:
         """Moves rows to a cluster, or to a new one if it is None; gives the cluster."""
@@ -223,18 +303,73 @@ class Session:
             self.edit(edits.assign(to))
             self._proposal = None
 
-    def rows(self, cluster: int | None, order: str, outliers: bool = False) -> np.ndarray:
+    def compare(self, fit: str) -> dict[str, Any]:
+        """The groups as they are now beside those of another fit; see `comparing.plain`."""
+        with self._lock:
+            found, version = self._compared(fit), self.version
+            return {"version": version, **comparing.plain(found, self._review().by_hand)}
+
+    def flow(self, fit: str, before: int, after: int | None) -> np.ndarray:
+        """Rows that are in group ``before`` now and in ``after`` there: int32 (m,)."""
+        with self._lock:
+            found = comparing.flow_of(self._compared(fit), before, after)
+        return found.rows.astype(np.int32)
+
+    def take_over(self, fit: str, version: int, pairs: list[list[int]]) -> None:
+        """Brings images to where another fit has them, as one edit.
+
+        Arguments:
+            fit: id of the other fit.
+            version: of the groups that the person who asked has compared.
+            pairs: of a group now and one there, whose images are to be moved.
+
+        Raises:
+            HeadlightError: the groups have changed since, or all of these were placed by hand.
+        """
+        with self._lock:
+            review = self._review()
+            review.refresh()
+            if version != review.version:
+                raise HeadlightError("the clusters have changed since: compare again")
+            found = self._compared(fit)
+            flows = [comparing.flow_of(found, *pair) for pair in pairs]
+            wanted = comparing.moves(found, flows, review.by_hand)
+            if not wanted:
+                raise HeadlightError("these images were placed by hand, so they stay")
+            review.take_over(wanted, fit)
+
+    def _compared(self, fit: str) -> Comparison:
+        review = self._review()
+        if self._other is None or self._other.run.fit.id != fit:
+            self._other = comparing.reviewed(review.run, fit)
+        self._other.refresh()
+        return compare(review, self._other)
+
+    def rows(
+        self,
+        cluster: int | None,
+        order: str,
+        outliers: bool = False,
+        unseen: bool = False,
+        since: int | None = None,
+    ) -> np.ndarray:
         """Rows of a cluster, or of all, in the order asked for: int32 (m,).
 
         Arguments:
             cluster: None for all.
             order: certain, uncertain, typical or name.
             outliers: only those that a person marked.
+            unseen: only new ones that nobody has looked at.
+            since: only those that updates brought since then, in seconds since 1970.
         """
         with self._lock:
             chosen = np.ones(self.n, bool) if cluster is None else self.labels == cluster
             if outliers:
                 chosen = chosen & self.outlier
+            if unseen:
+                chosen = chosen & self.unseen
+            if since is not None:
+                chosen = chosen & (self._joined >= since)
             rows = np.flatnonzero(chosen)
             out = self.outlier.copy()
         if order == "name" or not len(rows):
@@ -259,6 +394,7 @@ class Session:
     def facts(self, rows: list[int]) -> list[dict[str, Any]]:
         """Path, cluster, confidence and marks of each row."""
         run, labels, outlier = self.opened.run, self.labels, self.outlier
+        unseen = self.unseen
         review = self.opened.review
         second = run.assignments["second"].to_numpy() if run else np.empty(0)
         return [
@@ -269,6 +405,7 @@ class Session:
                 "confidence": _number(self._confidence[row]),
                 "second": int(second[row]),
                 "outlier": bool(outlier[row]),
+                "new": bool(unseen[row]),
                 "by_hand": bool(review and review.by_hand[row]),
             }
             for row in rows
@@ -298,6 +435,10 @@ class Session:
         if not self.vectors:
             raise HeadlightError(f"there are no features here: {self.opened.read_only}")
         return self.vectors
+
+
+def _fit(opened: Opened) -> str:
+    return opened.run.info.fit.id if opened.run and opened.run.info.fit else ""
 
 
 def _number(value: float) -> float | None:

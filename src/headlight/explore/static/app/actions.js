@@ -22,13 +22,22 @@ function current() {
   return store.current;
 }
 
+/** The cluster shown, if an update proposed it; says so if not. */
+function proposed() {
+  const cluster = current();
+  if (cluster && !cluster.proposed) say(`“${cluster.name}” is no proposed cluster.`);
+  return cluster?.proposed ? cluster : null;
+}
+
 /** What was selected before an edit and where: number of edits after it → {rows, view, text}. */
 const before = new Map();
 
 /** Does `work` after what was asked for before it: undo waits for the edit that it takes back,
  *  and several quick presses wait for one another. */
 function inTurn(work) {
-  const result = turn.then(work);
+  const { mark } = store.state;
+  // What was asked of one fit is not done to another.
+  const result = turn.then(() => (mark === store.state.mark ? work() : null));
   turn = result.catch(() => {});
   return result;
 }
@@ -48,6 +57,8 @@ function spend(name, rows, body, text) {
     return answer;
   });
 }
+
+store.replaced.add(() => before.clear());
 
 const moveTo = (rows, body, text) => spend("move", rows, body, text);
 const given = (id) => !/^cluster-\d+$/.test(name(id)); // by a person, not by the fit
@@ -122,6 +133,23 @@ export const actions = {
     say("Splitting …");
     await edit("split", { cluster: cluster.id, parts }, (a) => `“${cluster.name}” split into ${a.made.map((id) => store.cluster(id)?.size.toLocaleString("en")).join(" + ")}`);
   },
+  async accept() {
+    const cluster = proposed();
+    if (cluster) await edit("accept", { cluster: cluster.id }, `“${cluster.name}” is a cluster like any other now`);
+  },
+  async dismiss() {
+    const cluster = proposed();
+    if (cluster) await edit("dismiss", { cluster: cluster.id }, `“${cluster.name}” dismissed: ${count(cluster.size)} marked as outliers`);
+  },
+  /** What is selected, or all that is shown, is no longer new. */
+  async seen() {
+    const rows = selection.rows.size ? selection.list() : [...grid.rows];
+    const { current, view } = store;
+    if (selection.rows.size) await spend("seen", rows, {}, "Looked at");
+    else if (current?.new) await edit("seen", { cluster: current.id }, `${count(current.new)} looked at`);
+    else if (view.kind === "new" && rows.length && store.state.new) await edit("seen", { rows }, "Looked at");
+    else say("Nothing here is new.");
+  },
   async done() {
     const cluster = current();
     if (cluster) await edit("done", { cluster: cluster.id, value: !cluster.done });
@@ -174,11 +202,16 @@ const button = (act, text, hint, props = {}) => make("button", { ...props, data:
 export function drawActs() {
   const cluster = store.current;
   const off = Boolean(store.state.read_only);
+  const isNew = store.view.kind === "new" && store.state.new > 0;
+  const fresh = cluster?.new || isNew ? [button("seen", cluster ? `${cluster.new.toLocaleString("en")} new: looked at` : "All looked at", "e", { disabled: off })] : [];
   byId("acts").replaceChildren(...(cluster ? [
-    button("rename", "Rename", "r", { disabled: off }), button("merge", "Merge …", "g", { disabled: off }),
+    ...(cluster.proposed ? [
+      button("accept", "Accept", "a", { class: "main", disabled: off }), button("dismiss", "Dismiss", "x: no cluster; its images become outliers", { disabled: off }),
+    ] : []),
+    ...fresh, button("rename", "Rename", "r", { disabled: off }), button("merge", "Merge …", "g", { disabled: off }),
     button("split", "Split …", "s", { disabled: off || cluster.size < 2 }),
     button("done", cluster.done ? "✓ Done" : "Mark done", "d", { disabled: off, class: cluster.done ? "is-done" : "" }),
-  ] : []));
+  ] : fresh));
   for (const what of ["undo", "redo"]) {
     const text = store.state[what];
     byId(what).disabled = !text || off;
@@ -202,7 +235,7 @@ export function drawSelection() {
     make("strong", { id: "selected-count" }, `${n.toLocaleString("en")} selected`),
     button("move", "Move …", "m", { class: "main", ...off }), button("fresh", "New cluster", "n", off),
     button("outlier", store.view.kind === "outliers" ? "Not an outlier" : "Outlier", "o", off),
-    button("alike", "More like this", "l"), button("picked", "Show", "show only these"),
+    ...(store.state.new ? [button("seen", "Looked at", "e", off)] : []), button("alike", "More like this", "l"), button("picked", "Show", "show only these"),
     button("none", "Clear", "Esc"));
 }
 

@@ -24,6 +24,11 @@ export function ask(title, body, go, read) {
   });
 }
 
+// What was asked about one fit can't be answered for another: each is closed without an answer.
+store.replaced.add(() => {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+});
+
 const field = (label, input) => make("label", { class: "field" }, make("span", {}, label), input);
 
 export function askName(title, value, go) {
@@ -120,6 +125,7 @@ export const KEYS = [
   ]],
   ["Cluster", [
     ["[ and ], or k and j", "previous, next"], ["r", "rename"], ["g", "merge into another"], ["s", "split"], ["d", "done, or not"],
+    ["a, x", "accept, or dismiss, one that an update proposed"], ["e", "the new images were looked at"],
     ["Ctrl-click in the list", "mark several to merge"],
   ]],
   ["Everywhere", [

@@ -92,6 +92,7 @@ function rowsOf(view) {
   if (view.kind === "cluster") return getRows(`api/rows?cluster=${view.id}&order=${order}`);
   if (view.kind === "search") return getRows(`api/rows?search=${encodeURIComponent(view.text)}`);
   if (view.kind === "rows") return Promise.resolve(Int32Array.from(view.rows));
+  if (view.kind === "new") return getRows(`api/rows?order=${order === "typical" ? "certain" : order}&${view.since ? `since=${view.since}` : "unseen"}`);
   const all = order === "typical" ? "certain" : order; // typical of what?
   return getRows(`api/rows?order=${all}${view.kind === "outliers" ? "&outliers" : ""}`);
 }
@@ -101,6 +102,7 @@ function emptyText(view) {
   return {
     cluster: "This cluster is empty. Merge it into another to remove it, or move images here.",
     outliers: "No image is marked as an outlier. Select images that belong nowhere and press o.",
+    new: "Nothing is new here: everything was looked at.",
     search: `No file name holds “${view.text}”.`,
     rows: "Nothing is selected.",
   }[view.kind] ?? "There are no images here.";
@@ -180,6 +182,7 @@ function describe(tile) {
   const fact = facts.get(Number(tile.dataset.row));
   const note = tile.lastChild;
   tile.classList.toggle("outlier", Boolean(fact?.outlier));
+  tile.classList.toggle("new", Boolean(fact?.new));
   if (!fact) {
     note.textContent = "";
     tile.setAttribute("aria-label", `image ${Number(tile.dataset.row) + 1}`);
@@ -189,16 +192,19 @@ function describe(tile) {
   const cluster = store.cluster(fact.cluster)?.name ?? "";
   const parts = [fact.path, cluster, fact.by_hand ? "placed by hand" : `confidence ${percent(fact.confidence)}`];
   if (fact.outlier) parts.push("outlier");
+  if (fact.new) parts.push("new");
   tile.setAttribute("aria-label", parts.join(", "));
   tile.title = parts.join("\n");
   const within = store.view.kind === "cluster";
-  note.textContent = fact.outlier ? "outlier" : within ? (fact.by_hand ? "by hand" : percent(fact.confidence)) : cluster;
+  note.textContent = fact.outlier ? "outlier" : fact.new ? `new · ${within ? percent(fact.confidence) : cluster}` : within ? (fact.by_hand ? "by hand" : percent(fact.confidence)) : cluster;
 }
 
 async function fetchFacts() {
   const missing = [...tiles.values()].map((tile) => Number(tile.dataset.row)).filter((row) => !facts.has(row));
   if (!missing.length) return;
+  const { mark } = store.state;
   const found = await getJson(`api/facts?rows=${missing.slice(0, 240).join(",")}`).catch(() => []);
+  if (mark !== store.state.mark) return;
   for (const fact of found) facts.set(fact.row, fact);
   for (const tile of tiles.values()) describe(tile);
 }
@@ -231,6 +237,14 @@ element.addEventListener("dblclick", (event) => {
   if (tile) element.dispatchEvent(new CustomEvent("open", { detail: Number(tile.dataset.place) }));
 });
 selection.listen(() => draw());
+store.replaced.add(() => {
+  stale = true; // the rows are other images now
+  rows = new Int32Array(0);
+  facts.clear();
+  for (const tile of tiles.values()) tile.remove();
+  tiles.clear();
+  spare.length = 0;
+});
 new ResizeObserver(() => layOut()).observe(element);
 
 /** What the head of the page says of the view. */
@@ -241,6 +255,7 @@ export function aboutView(view) {
     return [cluster.name, `${count(cluster.size)} · mean confidence ${percent(cluster.confidence)}${cluster.done ? " · done" : ""}`];
   }
   if (view.kind === "search") return [`“${view.text}”`, images(" with this in the file name")];
+  if (view.kind === "new") return ["New images", images(view.since ? " since then" : " that nobody has looked at yet")];
   if (view.kind === "outliers") return ["Outliers", images(" marked as belonging nowhere")];
   if (view.kind === "rows") return [view.title, images("")];
   return ["All images", images("")];

@@ -1,11 +1,13 @@
 // Keys, where nobody is typing text.
 
 import { actions } from "./actions.js";
+import { closeCompare, comparing } from "./compare.js";
 import { byId } from "./dom.js";
 import { grid } from "./grid.js";
 
 const PLAIN = {
   m: "move", n: "fresh", o: "outlier", l: "alike", r: "rename", g: "merge", s: "split", d: "done",
+  a: "accept", x: "dismiss", e: "seen",
   u: "undo", U: "redo", "[": "previous", "]": "next", k: "previous", j: "next", "?": "help", Escape: "none",
 };
 const CTRL = { z: "undo", Z: "redo", y: "redo", a: "all" };
@@ -15,6 +17,10 @@ export function listenToKeys({ toggleView, open }) {
   document.addEventListener("keydown", (event) => {
     const { target } = event;
     if (document.querySelector("dialog[open]")) return;
+    if (comparing()) {
+      onCompare(event);
+      return;
+    }
     if (target.matches("input, select, textarea")) {
       if (event.key === "Escape") {
         if (target.id === "search") actions.leave();
@@ -37,6 +43,17 @@ export function listenToKeys({ toggleView, open }) {
       byId("search").focus();
     } else if (target.id === "grid") inGrid(event, open);
   });
+}
+
+/** Keys of what is out of sight do nothing. */
+function onCompare(event) {
+  const made = event.getModifierState("AltGraph") || event.altKey;
+  const act = (event.ctrlKey || event.metaKey ? CTRL : PLAIN)[event.key];
+  if (event.key === "Escape") closeCompare();
+  else if (!made && ["undo", "redo", "help"].includes(act) && !event.target.matches("select")) {
+    event.preventDefault();
+    actions[act]();
+  }
 }
 
 function inGrid(event, open) {

@@ -14,6 +14,7 @@ const lasso = byId("lasso");
 
 export async function showMap() {
   if (!map) {
+    const { mark } = store.state;
     const xy = new Float32Array(await getBytes("api/map"));
     const n = store.state.images;
     if (xy.length < 2 * n || !n) {
@@ -21,6 +22,7 @@ export async function showMap() {
       return false;
     }
     const labels = await getRows("api/labels");
+    if (map || mark !== store.state.mark) return true; // made, or asked for anew, meanwhile
     version = store.state.version;
     const names = [];
     for (const { id, name } of store.state.clusters) names[id] = name;
@@ -32,7 +34,6 @@ export async function showMap() {
       onSelect: (rows, how) => selection.set(rows, how?.add ?? false),
     });
     map.labels = labels;
-    selection.listen(() => map.select(selection.list()));
     map.select(selection.list());
   }
   await refreshMap();
@@ -41,7 +42,11 @@ export async function showMap() {
 
 /** Colours as they are now, and the cluster shown stands out. */
 export async function refreshMap() {
-  if (!map || box.hidden) return;
+  if (box.hidden) return;
+  if (!map) {
+    await showMap();
+    return;
+  }
   if (version !== store.state.version) {
     version = store.state.version;
     map.labels = await getRows("api/labels");
@@ -49,6 +54,13 @@ export async function refreshMap() {
   }
   map.highlight(store.current ? store.current.id : null);
 }
+
+selection.listen(() => map?.select(selection.list()));
+store.replaced.add(() => {
+  map?.destroy();
+  map = null;
+  tip.hidden = true;
+});
 
 function colours() {
   const found = [];

@@ -1,6 +1,7 @@
 // Thumbnails, many in one request, kept while there is room.
 
 import { getBytes } from "./api.js";
+import { store } from "./store.js";
 
 const BATCH = 120;
 const IN_FLIGHT = 3;
@@ -52,22 +53,28 @@ async function fetchSome() {
   }
   if (!wanted.size || flying >= IN_FLIGHT) return;
   const rows = [...wanted.keys()].slice(-BATCH);
+  const { mark } = store.state;
   const waiting = rows.map((row) => wanted.get(row));
   for (const row of rows) wanted.delete(row);
   flying += 1;
   if (wanted.size) soon();
   try {
     const found = unpack(await getBytes(`api/pictures?rows=${rows.join(",")}`), rows.length);
-    rows.forEach((row, i) => {
+    if (mark === store.state.mark) rows.forEach((row, i) => {
       keep(row, found[i]);
       for (const img of waiting[i]) if (img.dataset.row === String(row)) place(img, found[i]);
     });
   } catch {
-    for (const images of waiting) for (const img of images) delete img.dataset.row;
+    if (mark === store.state.mark) for (const images of waiting) for (const img of images) delete img.dataset.row;
   }
   flying -= 1;
   if (wanted.size) soon();
 }
+
+store.replaced.add(() => {
+  kept.clear();
+  wanted.clear();
+});
 
 function keep(row, picture) {
   kept.set(row, picture);

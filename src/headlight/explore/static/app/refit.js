@@ -12,6 +12,7 @@ export async function refit() {
   const button = byId("refit");
   if (button.disabled) return;
   button.disabled = true;
+  const { mark } = store.state;
   say("Learning from the clusters as they are now …");
   let found;
   try {
@@ -22,6 +23,7 @@ export async function refit() {
   } finally {
     button.disabled = Boolean(store.state.read_only);
   }
+  if (mark !== store.state.mark) return; // fitted again meanwhile
   if (!found.rows.length) {
     say("The refit would change nothing: every image is where the head would put it.");
     return;

@@ -1,5 +1,7 @@
 // Which images are selected. Rows, not places: a selection outlives another order of the grid.
 
+import { store } from "./store.js";
+
 export const selection = {
   rows: new Set(),
   anchor: null, // row from which Shift extends
@@ -47,3 +49,8 @@ export const selection = {
     return [...this.rows].sort((a, b) => a - b);
   },
 };
+
+store.replaced.add(() => {
+  selection.anchor = null;
+  selection.clear();
+});

@@ -20,13 +20,15 @@ export function listed() {
   const found = store.state.clusters.filter((c) => c.name.toLowerCase().includes(text));
   // A search of file names leaves no cluster in the list, as a rule: it is of no use then.
   if (!found.length && store.view.kind === "search") found.push(...store.state.clusters);
-  return found.sort(ORDERS[byId("sort").value]);
+  const order = ORDERS[byId("sort").value];
+  return found.sort((a, b) => b.proposed - a.proposed || order(a, b)); // those wait for an answer
 }
 
 export function drawSidebar() {
   const { state, view } = store;
   const shown = listed();
   const fixed = [entry("all", "All images", state.images, view.kind === "all")];
+  if (state.updates.length) fixed.push(entry("new", "New", state.new, view.kind === "new"));
   if (state.outliers) fixed.push(entry("outliers", "Outliers", state.outliers, view.kind === "outliers"));
   for (const id of marked) if (!store.cluster(id)) marked.delete(id);
   const wanted = shown.map((cluster) => item(cluster));
@@ -36,6 +38,11 @@ export function drawSidebar() {
   box.hidden = marked.size < 2;
   box.replaceChildren(make("button", { class: "main", data: { act: "merge-marked" } }, `Merge ${marked.size} clusters`));
 }
+
+store.replaced.add(() => {
+  items.clear();
+  marked.clear();
+});
 
 const current = () => list.querySelector("[aria-current]");
 let followed = "";
@@ -92,9 +99,10 @@ function item(cluster) {
     dot.style.background = cluster.colour;
     const button = make("button", { class: "entry", data: { cluster: cluster.id }, title: cluster.name },
       faces,
-      make("span", { class: "label" }, dot, make("span", { class: "words" }, cluster.name), cluster.done ? make("span", { class: "tick", title: "done" }, "✓") : null),
-      make("span", { class: "size" }, cluster.size ? `${count(cluster.size)} · ${percent(cluster.confidence)}` : "0 images: empty"));
-    button.setAttribute("aria-label", `${cluster.name}, ${count(cluster.size)}, mean confidence ${percent(cluster.confidence)}${cluster.done ? ", done" : ""}${marked.has(cluster.id) ? ", marked to merge" : ""}`);
+      make("span", { class: "label" }, dot, make("span", { class: "words" }, cluster.name), cluster.proposed ? make("span", { class: "badge" }, "proposed") : null, cluster.done ? make("span", { class: "tick", title: "done" }, "✓") : null),
+      make("span", { class: "size" }, cluster.size ? `${count(cluster.size)} · ${percent(cluster.confidence)}` : "0 images: empty",
+        cluster.new ? make("span", { class: "fresh" }, ` · ${cluster.new.toLocaleString("en")} new`) : null));
+    button.setAttribute("aria-label", `${cluster.name}, ${count(cluster.size)}, mean confidence ${percent(cluster.confidence)}${cluster.done ? ", done" : ""}${cluster.proposed ? ", proposed" : ""}${cluster.new ? `, ${cluster.new} new` : ""}${marked.has(cluster.id) ? ", marked to merge" : ""}`);
     if (isCurrent) button.setAttribute("aria-current", "true");
     button.classList.toggle("marked", marked.has(cluster.id));
     button.classList.toggle("emptied", !cluster.size);

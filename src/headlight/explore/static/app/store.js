@@ -1,16 +1,21 @@
 // What the page knows of the run, and who wants to hear when it changes.
 
-import { getJson, post } from "./api.js";
+import { getJson, post, setMark } from "./api.js";
 import { say } from "./dom.js";
 
+let asked = 0;
+let taken = 0;
+
 export const store = {
-  /** As `Session.state` gives it: version, images, clusters [{id, name, size, …}], undo, redo, … */
+  /** As `Session.state` gives it: mark, version, images, clusters [{id, name, size, …}], undo, … */
   state: null,
   /** What the grid shows: {kind: "cluster", id} | {kind: "all" | "outliers"} |
+   *  {kind: "new", since (seconds since 1970) or null: all that nobody has looked at} |
    *  {kind: "search", text} | {kind: "rows", title, rows}. */
   view: { kind: "all" },
   home: { kind: "all" }, // the last view that was no search: where Escape leads back to
   listeners: new Set(),
+  replaced: new Set(), // what is to be forgotten with a fit
 
   cluster(id) {
     return this.state.clusters.find((cluster) => cluster.id === id);
@@ -26,12 +31,30 @@ export const store = {
   },
 
   set(state) {
-    if (this.state && state.version < this.state.version) return; // overtaken by a later answer
+    // Overtaken by a later answer, or of a fit that is no longer the current one.
+    if (this.state && (state.mark !== this.state.mark || state.version < this.state.version)) return;
     this.state = { ...this.state, ...state };
+    this.toWhatIsThere();
+    this.tell("state");
+  },
+
+  /** Another fit: rows are other images, and clusters may be other ones. */
+  replace(state) {
+    const before = this.state;
+    this.state = state;
+    setMark(state.mark);
+    if (this.view.kind === "rows") this.view = this.home;
+    // Where people's edits don't carry over, a group of the same number is another group.
+    if (before && before.review !== state.review && this.view.kind === "cluster") this.view = { kind: "cluster" };
+    this.toWhatIsThere();
+    for (const listener of this.replaced) listener(before);
+    this.tell("fit");
+  },
+
+  toWhatIsThere() {
     if (this.view.kind === "cluster" && !this.current) {
       this.view = this.state.clusters.length ? { kind: "cluster", id: this.largest() } : { kind: "all" };
     }
-    this.tell("state");
   },
 
   largest() {
@@ -40,7 +63,7 @@ export const store = {
 
   show(view) {
     this.view = view;
-    const address = { cluster: `#cluster-${view.id}`, outliers: "#outliers", all: "#all" }[view.kind];
+    const address = { cluster: `#cluster-${view.id}`, outliers: "#outliers", all: "#all", new: "#new" }[view.kind];
     if (address) history.replaceState(null, "", address);
     this.tell("view");
   },
@@ -51,7 +74,12 @@ export const store = {
   },
 
   async load() {
-    this.set(await getJson("api/state"));
+    const mine = ++asked;
+    const state = await getJson("api/state");
+    if (mine < taken) return; // a later question was answered first
+    taken = mine;
+    if (state.mark === this.state?.mark) this.set(state);
+    else this.replace(state);
   },
 
   /** Makes an edit; says what went wrong, if anything, and gives the answer or null. `view` is

@@ -1,0 +1,111 @@
+"""New images among the groups of a run: what an update writes of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headlight.review.drift import Drift, drifted
+from headlight.review.novelty import novel_rows
+from headlight.runs.map import map_points, placed_among
+from headlight.runs.projected import centre_of
+from headlight.runs.tables import assignment_columns
+
+NEIGHBOURS = 10  # of outlier scores, as in `headlight.SCP`
+
+
+@dataclass(frozen=True)
+class Known:
+    """The images that are there already.
+
+    Arguments:
+        features: float16 (n, dim).
+        rows: float16 (n, d), projected, of length 1.
+        labels: int32 (n,), their groups.
+        outlier: bool (n,), marked by a person.
+        xy: float32 (n, 2), where they are on the map; NaN where not known.
+    """
+
+    features: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    outlier: np.ndarray
+    xy: np.ndarray
+
+
+@dataclass
+class Newcomers:
+    """New images in their groups.
+
+    Arguments:
+        columns: of ``assignments.parquet``: cluster, confidence (in a proposed group: the cosine
+            to its centre), second (there: the existing group it is most like), margin,
+            outlier_score, map_x, map_y, (m,) each.
+        part: int64 (m,), which of the proposed groups, the largest first; −1: an existing one.
+        drifted: existing groups whose new images differ from the earlier ones.
+    """
+
+    columns: dict[str, np.ndarray]
+    part: np.ndarray
+    drifted: list[Drift]
+
+    def numbered(self, first: int) -> list[int]:
+        """Give the proposed groups their numbers, from ``first`` on: these."""
+        held = self.part >= 0
+        self.columns["cluster"][held] = first + self.part[held]
+        return [first + part for part in range(int(self.part.max(initial=-1)) + 1)]
+
+
+def place_newcomers(
+    known: Known,
+    features: np.ndarray,
+    rows: np.ndarray,
+    probabilities: np.ndarray,
+    groups: np.ndarray,
+) -> Newcomers:
+    """The group of each new image, an existing or a proposed one, and what else a fit says of it.
+
+    Arguments:
+        known: the images that are there already.
+        features: float16 (m, dim), those of the new images.
+        rows: float16 (m, d), projected.
+        probabilities: float32 (m, G), of the model of the groups.
+        groups: int32 (G,), the group of each column.
+    """
+    columns = assignment_columns(probabilities)
+    for name in ("cluster", "second"):
+        columns[name] = groups[columns[name]].astype(np.int32)
+    kept = ~known.outlier
+    labels = known.labels[kept]
+    part = novel_rows(known.features[kept], labels, features).groups
+    for one in range(int(part.max(initial=-1)) + 1):
+        members = np.flatnonzero(part == one)
+        columns["second"][members] = columns["cluster"][members]
+        cosine = rows[members].astype(np.float32) @ centre_of(rows, members)
+        columns["confidence"][members] = np.clip(cosine, 0, 1)
+        columns["margin"][members] = 0
+    inside = part < 0
+    drift = drifted(known.rows[kept], labels, rows[inside], columns["cluster"][inside])
+    columns["outlier_score"] = _outlier_scores(known.rows, rows)
+    there = np.isfinite(known.xy).all(axis=1)
+    xy = np.zeros((len(rows), 2), np.float32)
+    if there.any():
+        xy = placed_among(map_points(rows), map_points(known.rows[there]), known.xy[there])
+    columns["map_x"], columns["map_y"] = xy.T
+    return Newcomers(columns, part, drift)
+
+
+def _outlier_scores(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Mean cosine distance to the nearest other images: float32 (m,)."""
+    import faiss
+
+    index = faiss.IndexFlatIP(rows.shape[1])
+    for some in (known, rows):
+        index.add(some.astype(np.float32))
+    count = min(NEIGHBOURS + 1, index.ntotal)
+    similar, near = index.search(rows.astype(np.float32), count)
+    itself = near == (len(known) + np.arange(len(rows)))[:, None]
+    itself[~itself.any(axis=1), -1] = True  # among many copies it may not be found
+    others = np.maximum(count - 1, 1)
+    return (1 - np.where(itself, 0, similar).sum(axis=1) / others).astype(np.float32)
