@@ -37,9 +37,6 @@ onnxruntime = pytest.importorskip(
 )
 
 
-ONE = np.ones(1, np.float32)
-
-
 def predicted(file: Path, **inputs: np.ndarray) -> tuple[Any, Any]:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return session.run(["labels", "probabilities"], inputs)
@@ -262,7 +259,8 @@ def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None
         change()  # the same labels with other probabilities; then other labels
         with pytest.raises(HeadlightError, match="are not headlight's"):
             check_head(head_model(replace(own, scp=other)), now, own)
-    nowhere = References(np.zeros_like(fitted.model.projection_.components.numpy()[:, :1].T), ONE)
+    width = fitted.model.projection_.components.shape[1]
+    nowhere = References(np.zeros((1, width), np.float32), np.ones(1, np.float32))
     with pytest.raises(HeadlightError, match="are not headlight's"):
         check_head(head_model(replace(own, references=nowhere)), now, own)
 
