@@ -26,7 +26,7 @@ def test_predictions_are_shown_whether_or_not_they_are_written(
     assert "11.png" in done.stdout
     assert "12 images assigned" in done.stdout
     assert "1 unusable" in done.stderr
-    assert "groups as fitted: 3 groups" in done.stderr
+    assert "model as fitted: 3 groups" in done.stderr
     assert (f"in {tmp_path / file}" if file else "-o FILE.csv") in done.stdout
     again = CliRunner().invoke(
         app, ["predict", str(fitted.path), str(photos / "disc"), *out, "--json"]

@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from headlight.export.merged_clusters import Folding
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from headlight.export import export_onnx
 from headlight.export.model_card import escaped
 from headlight.images import DecodeLimits, decode, open_source
 from headlight.review.log import mark_outliers, merge, move, rename
+from headlight.review.model import GroupsModel, References, groups_model
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
@@ -47,8 +49,8 @@ def plain_views(run: Run) -> np.ndarray:
     return np.stack([encoder.plain_view(decode(data, encoder.min_side)) for data in images])
 
 
-def identity(k: int) -> Folding:
-    return Folding(list(range(k)), np.arange(k), 1.0, [])
+def with_numbers(scp: SCP, groups: list[int], references: References | None = None) -> GroupsModel:
+    return GroupsModel(scp, groups, True, 1.0, 1.0, 0, references)
 
 
 @pytest.fixture(scope="module")
@@ -127,34 +129,35 @@ def head_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("head_only")
-def test_merged_clusters_are_one_and_the_card_says_what_else_was_edited(
+def test_the_model_answers_in_the_groups_as_reviewed_and_the_card_says_how_well(
     fitted_copy: Path, tmp_path: Path
 ) -> None:
     run = load_run(fitted_copy)
     features = plain_features(run).astype(np.float32)
-    before = run.model.predict_proba(features)
     made = review(run)
     made.edit(merge([0, 2], into=2))
     made.edit(rename(2, "discs | *and* <noise>"))
     row = int(np.flatnonzero(made.labels == 1)[0])
     made.edit(move({9: np.array([row])}, {9: "odd"}))
+    made.edit(move({10: np.array([35])}, {10: "gone"}))
     made.edit(mark_outliers(np.array([35]), True))
     out = export_onnx(load_run(run.path), tmp_path / "out").path
     labels, probabilities = predicted(out / "head.onnx", features=features)
-    fitted = run.assignments["cluster"].to_numpy()
-    np.testing.assert_array_equal(labels, np.where(fitted == 1, 1, 2))
-    np.testing.assert_allclose(probabilities[:, 0], before[:, 1], atol=1e-4)
-    np.testing.assert_allclose(probabilities[:, 1], before[:, 0] + before[:, 2], atol=1e-4)
-    clusters = json.loads((out / "clusters.json").read_text("utf-8"))["clusters"]
-    assert [(c["cluster"], c["name"]) for c in clusters] == [
+    np.testing.assert_array_equal(labels[:35], made.labels[:35])
+    assert probabilities.shape == (36, 3)
+    clusters = json.loads((out / "clusters.json").read_text("utf-8"))
+    assert [(c["cluster"], c["name"]) for c in clusters["clusters"]] == [
         (1, "cluster-1"),
         (2, "discs | *and* <noise>"),
+        (9, "odd"),
     ]
+    assert (clusters["reviewed"], clusters["agreement"], clusters["none"]) == (True, 1.0, None)
     card = (out / "README.md").read_text("utf-8")
     assert r"| 2 | discs \| \*and\* &lt;noise&gt; |" in card
-    assert "4 edits by a person: the model's clusters are those of 97.1% of the images" in card
-    assert "Never predicted, because they hold images that the head had put elsewhere: odd." in card
-    assert "1 image was marked as an outlier" in card
+    assert "agrees with 100 % of the images' groups, and with 100 % of the 1 image placed" in card
+    assert "labels those of the run for 35" in card
+    assert "Never predicted, because they hold no images but outliers: gone." in card
+    assert "1 image was marked as an outlier; the model learned nothing from it" in card
     assert "no model that takes pixels: not wanted in this test" in card
     assert not (out / "model.onnx").exists()
 
@@ -178,15 +181,24 @@ def test_every_kind_of_head_becomes_the_same_function(
     scp = SCP(k, recipe=recipe, random_state=0, n_epochs=1).fit(x)
     new = np.concatenate([rng.normal(size=(20, dim)) * 5, scp.projection_.mean[None].numpy()])
     new = new.astype(np.float32)
-    labels, probabilities = run_model(head_model(scp, identity(k)), {"features": new})
-    np.testing.assert_allclose(probabilities, scp.predict_proba(new), atol=1e-4)
-    top = np.sort(probabilities, axis=1)
-    clear = top[:, -1] - top[:, -2] > 1e-3 if k > 1 else np.ones(len(new), bool)
-    np.testing.assert_array_equal(labels[clear], scp.predict(new)[clear])
+    points = rng.normal(size=(3, scp.projection_.components.shape[1])).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    near = References(points, rng.uniform(-0.2, 0.4, 3).astype(np.float32))
+    for references in (None, near):
+        model = with_numbers(scp, list(range(7, 7 + k)), references)
+        labels, probabilities = run_model(head_model(model), {"features": new})
+        np.testing.assert_allclose(probabilities, scp.predict_proba(new), atol=1e-4)
+        top = np.sort(probabilities, axis=1)
+        clear = top[:, -1] - top[:, -2] > 1e-3 if k > 1 else np.ones(len(new), bool)
+        clear &= np.abs(model.nearness(new)) > 1e-5
+        rows = scp.projection_(torch.from_numpy(new)).numpy()
+        belongs = (rows @ near.points.T >= near.least).any(axis=1) | (references is None)
+        expected = np.where(belongs, scp.predict(new) + 7, -1)
+        np.testing.assert_array_equal(labels[clear], expected[clear])
 
 
 @pytest.mark.usefixtures("head_only")
-def test_a_cluster_most_of_whose_images_moved_is_the_one_they_moved_to(
+def test_a_cluster_most_of_whose_images_moved_is_two_groups(
     fitted_copy: Path, tmp_path: Path
 ) -> None:
     run = load_run(fitted_copy)
@@ -195,32 +207,50 @@ def test_a_cluster_most_of_whose_images_moved_is_the_one_they_moved_to(
     features = plain_features(run).astype(np.float32)
     out = export_onnx(load_run(run.path), tmp_path / "out").path
     labels, probabilities = predicted(out / "head.onnx", features=features)
-    fitted = run.assignments["cluster"].to_numpy()
-    np.testing.assert_array_equal(labels, np.where(fitted == 0, 9, fitted))
-    expected = run.model.predict_proba(features)[:, [1, 2, 0]]
+    np.testing.assert_array_equal(labels, edits.labels)
+    expected = groups_model(review(run)).probabilities(features)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 2), min_size=3, max_size=3) | st.permutations(range(3)))
-def test_every_folding_adds_up_the_probabilities_of_its_clusters(
-    fitted: Run, became: list[int]
+@pytest.mark.usefixtures("head_only")
+def test_an_image_of_no_group_has_no_label_and_the_card_shows_how(
+    fitted_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    from headlight.export.onnx_check import check_head
-    from headlight.export.onnx_head import head_model
+    import headlight.export.model as module
 
-    numbers, target = np.unique(became, return_inverse=True)
-    folding = Folding((numbers + 5).tolist(), target, 1.0, [])
-    assert check_head(head_model(fitted.model, folding), fitted, folding).same == 36
+    run = load_run(fitted_copy)
+    features = plain_features(run).astype(np.float32)
+    rows = run.model.projection_(torch.from_numpy(features)).numpy()
+    fitted = run.assignments["cluster"].to_numpy()
+    centre = rows[fitted == 1].mean(axis=0)
+    centre /= np.linalg.norm(centre)
+    cosines = rows @ centre
+    least = (cosines[fitted == 1].min() + cosines[fitted != 1].max()) / 2
+    near = References(centre[None], np.array([least], np.float32))
+    own = groups_model(review(run))
+    monkeypatch.setattr(module, "groups_model", lambda _: replace(own, references=near))
+    out = export_onnx(run, tmp_path / "out").path
+    labels, _ = predicted(out / "head.onnx", features=features)
+    np.testing.assert_array_equal(labels, np.where(fitted == 1, 1, -1))
+    assert json.loads((out / "clusters.json").read_text("utf-8"))["none"] == -1
+    card = (out / "README.md").read_text("utf-8")
+    assert "far from all of them gets the label −1" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    np.save(out / "features.npy", features)
+    monkeypatch.chdir(out)
+    exec(code, {})
+    assert capsys.readouterr().out.strip() == str(
+        ["cluster-1" if k == 1 else "none" for k in fitted]
+    )
 
 
 def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None:
-    import torch
-
     from headlight.export.onnx_check import check_head
     from headlight.export.onnx_head import head_model
 
-    assert check_head(head_model(fitted.model, identity(3)), fitted, identity(3)).same == 36
+    now = review(fitted)
+    own = groups_model(now)
+    assert check_head(head_model(own), now, own).same == 36
     other = SCP.from_state(*fitted.model.state())
     for change in (
         lambda: other.head_.scale_logits(50),
@@ -228,7 +258,11 @@ def test_a_model_that_says_something_else_is_not_handed_out(fitted: Run) -> None
     ):
         change()  # the same labels with other probabilities; then other labels
         with pytest.raises(HeadlightError, match="are not headlight's"):
-            check_head(head_model(other, identity(3)), fitted, identity(3))
+            check_head(head_model(replace(own, scp=other)), now, own)
+    width = fitted.model.projection_.components.shape[1]
+    nowhere = References(np.zeros((1, width), np.float32), np.ones(1, np.float32))
+    with pytest.raises(HeadlightError, match="are not headlight's"):
+        check_head(head_model(replace(own, references=nowhere)), now, own)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])

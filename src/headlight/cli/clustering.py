@@ -278,7 +278,7 @@ def predict(
         terminal.say(f"{found.none:,} in no group (second: the nearest)")
     if found.unusable:
         terminal.say(f"{found.unusable:,} unusable (column error)")
-    terminal.say(f"groups {found.model.said()}")
+    terminal.say(f"model {found.model.said()}")
     where = f" in {out}" if out else "; -o FILE.csv or FILE.parquet writes them to a file"
     terminal.result(f"{counted(found.assigned, 'image')} assigned{where}")
     model = found.model

@@ -164,7 +164,7 @@ def _predicted(block: list[Encoded], model: GroupsModel, names: Mapping[int, str
         None if isinstance(one.features, np.ndarray) else str(one.features) for one in block
     ]
     if good:
-        places, features = [i for i, _ in good], np.stack([f for _, f in good])
+        places, features = [i for i, _ in good], np.stack([views[0] for _, views in good])
         for name, values in _group_columns(features, model, names).items():
             for i, value in zip(places, values, strict=True):
                 columns[name][i] = value
