@@ -107,16 +107,16 @@ def test_what_contradicts_itself_ends_and_takes_the_majority() -> None:
     assert learned.rounds < learning.ROUNDS
 
 
-def test_confidence_is_what_is_right_of_images_it_has_not_seen() -> None:
+@pytest.mark.parametrize("correct", [1.0, 0.8])
+def test_confidence_is_what_is_right_of_images_it_has_not_seen(correct: float) -> None:
     sizes = [400, 400, 400]
     rows, y = blobs(sizes, spread=0.35), groups(sizes)
     learnt = np.random.default_rng(0).random(1200) < 0.5
-    learned = learn_groups(
-        rows[learnt], y[learnt], np.zeros(learnt.sum(), bool), sure(1200)[learnt]
-    )
+    known = np.full(learnt.sum(), correct, np.float32)  # the share of groups that are right
+    learned = learn_groups(rows[learnt], y[learnt], np.zeros(len(known), bool), known)
     logits = torch.from_numpy(rows[~learnt]).float() @ learned.weight.T + learned.bias
     found = logits.softmax(dim=1).max(dim=1)
-    right = (found.indices.numpy() == y[~learnt]).mean()
+    right = (found.indices.numpy() == y[~learnt]).mean() * correct
     assert abs(float(found.values.mean()) - right) < 0.06
 
 
