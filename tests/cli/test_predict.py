@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow.csv
 import pytest
 from typer.testing import CliRunner
 
 from headlight.cli.commands import app
+from headlight.review import Review
+from headlight.review.log import merge, move, rename
+from headlight.runs import load_run
 from tests.conftest import rewrite_info
 
 
@@ -46,13 +51,45 @@ def test_predictions_are_shown_whether_or_not_they_are_written(
     }
 
 
+def test_reviewed_groups_are_printed_by_name_and_the_model_is_told_of(
+    fitted_copy: Path, photos: Path, tmp_path: Path
+) -> None:
+    now = Review(load_run(fitted_copy))
+    disc = int(now.labels[now.run.assignments["path"].to_pylist().index("disc/00.png")])
+    others = [group for group in range(3) if group != disc]
+    now.edit(merge(others, others[0]))
+    now.edit(rename(others[0], "=patterns"))
+    now.edit(move({5: np.flatnonzero(now.labels == disc)[:5]}, {5: "[b]few"}))
+    out = tmp_path / "p.csv"
+    command = ["predict", str(fitted_copy), str(photos), "-o", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    model = "model as reviewed: 3 groups, agrees with 100 % of the images and 100 % of those placed"
+    assert model in done.stderr
+    shown = [line.split() for line in done.stdout.splitlines() if ".png" in line]
+    assert {cells[1] for cells in shown[:12]} == {f"cluster-{disc}", "[b]few"}
+    assert {cells[1] for cells in shown[12:]} == {"'=patterns"}  # as in the CSV
+    table = pyarrow.csv.read_csv(out).to_pylist()
+    assert {row["name"] for row in table} == {f"cluster-{disc}", "[b]few", "'=patterns"}
+    assert {row["cluster"] for row in table} == {disc, 5, others[0]}
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)["model"]
+    assert told == {
+        "reviewed": True,
+        "groups": 3,
+        "agreement": 1.0,
+        "by_hand": 5,
+        "agreement_by_hand": 1.0,
+    }
+
+
 def test_another_engine_than_the_runs_is_said_in_one_sentence(
     fitted_copy: Path, photos: Path
 ) -> None:
     rewrite_info(fitted_copy, lambda info: info["encoder"].update(engine="other-f8"))
     command = [sys.executable, "-m", "headlight", "predict", str(fitted_copy), str(photos)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("predict: ")]
+    own = ("predict: ", "model as fitted")
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(own)]
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("headlight: the features of the run were computed by other-f8")
 
