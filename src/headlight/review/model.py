@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.review.review import Review
+from headlight.review.strangers import reference_points
 from headlight.runs.model import read_model, write_model
 from headlight.runs.projected import projected_rows
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from headlight.review.learning import Learned
 
 FILE = "groups.safetensors"
-METHOD = 1  # of learning; another number makes models that were kept learn again
+METHOD = 2  # of learning; another number makes models that were kept learn again
 NONE = -1
 """The number of no group."""
 
@@ -129,8 +130,9 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
     """The model of the groups of ``review``: what prediction and the ONNX export use.
 
     The fit's own head where every image is in the group it was fitted to; else one learned from
-    the groups (`headlight.review.learning.learn_groups`), in the fit's projection. That is kept in
-    the run, and used again until an image moves or is marked.
+    the groups (`headlight.review.learning.learn_groups`), in the fit's projection. Either with what
+    tells strangers, images of no group (`headlight.review.strangers`). It is kept in the run, and
+    used again until an image moves or is marked.
 
     Arguments:
         review: of a fitted run.
@@ -140,20 +142,30 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
         HeadlightError: a file of the run is damaged; or images have moved, and their features are
             gone; or all are outliers.
     """
-    if _as_fitted(review):
-        scp = review.run.model
-        hand = int((review.by_hand & ~review.outlier).sum())
-        groups = list(review.run.fit.groups or range(scp.n_clusters_))
-        return GroupsModel(scp, groups, False, 1.0, 1.0, hand)
     file, signature = review.run.path / FILE, _signature(review)
     if found := _kept(file, signature):
         return found
-    known, points = rows() if rows else (np.arange(len(review.labels)), projected_rows(review.run))
-    model = _learned(review, known, points)
+    as_fitted = _as_fitted(review)
+    try:
+        known, points = rows() if rows else (_all_rows(review), projected_rows(review.run))
+    except HeadlightError:
+        if as_fitted:  # the features may have been deleted: then no image is called a stranger
+            return _fitted(review)
+        raise
+    inside = ~review.outlier[known]
+    kept, points = known[inside], points[inside]
+    model = _fitted(review) if as_fitted else _learned(review, kept, points)
+    if len(kept):
+        near = References(*reference_points(points, review.labels[kept]))
+        model = replace(model, references=near)
     if len(known) == len(review.labels):
         with suppress(OSError, HeadlightError):  # it is only not kept
             _keep(file, signature, model)
     return model
+
+
+def _all_rows(review: Review) -> np.ndarray:
+    return np.arange(len(review.labels))
 
 
 def _as_fitted(review: Review) -> bool:
@@ -165,11 +177,17 @@ def _as_fitted(review: Review) -> bool:
     return same and set(review.run.clusters["cluster"].to_pylist()) <= review.names.keys()
 
 
-def _learned(review: Review, known: np.ndarray, points: np.ndarray) -> GroupsModel:
+def _fitted(review: Review) -> GroupsModel:
+    """The fit's own head."""
+    scp = review.run.model
+    groups = list(review.run.fit.groups or range(scp.n_clusters_))
+    hand = int((review.by_hand & ~review.outlier).sum())
+    return GroupsModel(scp, groups, False, 1.0, 1.0, hand)
+
+
+def _learned(review: Review, kept: np.ndarray, points: np.ndarray) -> GroupsModel:
     from headlight.review.learning import learn_groups
 
-    inside = ~review.outlier[known]
-    kept = known[inside]
     if not len(kept):
         raise HeadlightError(
             f"all images of {review.run.path} are marked as outliers: there is no group to learn"
@@ -177,7 +195,7 @@ def _learned(review: Review, known: np.ndarray, points: np.ndarray) -> GroupsMod
     groups, y = np.unique(review.labels[kept], return_inverse=True)
     hand = review.by_hand[kept]
     confidence = np.nan_to_num(review.run.assignments["confidence"].to_numpy()[kept])
-    learned = learn_groups(points[inside], y, hand, confidence.astype(np.float32))
+    learned = learn_groups(points, y, hand, confidence.astype(np.float32))
     right = learned.right
     return GroupsModel(
         _scp(review.run.model, learned),
@@ -223,6 +241,7 @@ def _signature(review: Review) -> str:
 def _keep(file: Path, signature: str, model: GroupsModel) -> None:
     about = {
         "signature": signature,
+        "reviewed": model.reviewed,
         "groups": model.groups,
         "agreement": model.agreement,
         "agreement_by_hand": model.agreement_by_hand,
@@ -241,6 +260,6 @@ def _kept(file: Path, signature: str) -> GroupsModel | None:
         if about.pop("signature") != signature:
             return None
         references = References(**arrays) if arrays else None
-        return GroupsModel(scp, reviewed=True, references=references, **about)
+        return GroupsModel(scp, references=references, **about)
     except (HeadlightError, KeyError, TypeError):
         return None
