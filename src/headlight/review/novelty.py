@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
-from headlight.runs.duplicates import near_duplicates
 from headlight.runs.projected import unit
 
 CHUNK = 4096
@@ -20,6 +20,9 @@ MOST_OLD, TIMES_OLD = 40_000, 2
 # AUC of .90 so, .83 in plain components, .80 in the projection of a fit.
 DIRECTIONS, DIRECTION_ROWS, FLATTENING = 128, 10_000, 0.25
 NEIGHBOURS = 10
+# Near-duplicates: a squared distance below so much of the mean one from a group's centre, among so
+# many neighbours; about a cosine of .92, as in `near_duplicates`, but wherever the old rows are.
+TWINS, COMPARED, FEWER = 0.16, 5, 0.9
 # Rows whose company is newer than that of so many of their group's old rows are looked at.
 USUAL = 0.95
 # Rows of all groups that count beside those of one.
@@ -29,7 +32,7 @@ LEAST = 5
 # A group is new if the mean normal score of its rows' distances is EFFECT + NOISE / √n or more.
 EFFECT, NOISE = 0.5, 1.5
 # Share of the neighbours that make a row one of a new group; share of its rows that must stay.
-SHARE, STAY, REACH = 0.5, 0.5, 2
+SHARE, STAY, REACH = 0.5, 0.5, 3
 # New groups are as coarse as they can be with pairs so much as alike as in the old groups.
 ALIKE = 0.9
 # Pieces that they are merged from, and rows of one.
@@ -87,15 +90,22 @@ def novel_rows(old: Any, labels: np.ndarray, new: Any) -> Novelty:
     labels = np.unique(labels, return_inverse=True)[1]
     chosen = _thinned(labels, MOST_OLD)
     labels = labels[chosen]
-    some = _read(old, _some(chosen, DIRECTION_ROWS))
-    flat = _Flattening.of(some)
-    if flat is None:
+    read = _some(np.arange(len(chosen)), DIRECTION_ROWS)
+    some = _read(old, chosen[read])
+    scatter = _scatter(some, labels[read])
+    if not scatter > 0:
         return found
-    first = number = np.arange(len(new))
-    if len(new) > 1:
-        first, number = _distinct(near_duplicates(new, flat(new, first), flat.mean))
-    both = np.concatenate([some, _read(new, _some(first, DIRECTION_ROWS // 2))])
-    flat = _Flattening.of(both) or flat
+
+    def flattening(numbers: np.ndarray) -> _Flattening:
+        return _Flattening.of(
+            np.concatenate([some, _read(new, _some(numbers, DIRECTION_ROWS // 2))])
+        )
+
+    every = np.arange(len(new))
+    flat = flattening(every)
+    first, number = _distinct(new, flat(new, every), TWINS * scatter)
+    if len(first) < FEWER * len(new):  # the copies have had directions of their own
+        flat = flattening(first)
     groups, unsure = _judged(flat(old, chosen), labels, flat(new, first))
     found.groups[:], found.unsure[:] = groups[number], unsure[number]
     return found
@@ -162,16 +172,14 @@ class _Flattening:
     axes: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> _Flattening | None:
-        """Learned from float32 (n, dim); None where all are equal."""
+    def of(cls, rows: np.ndarray) -> _Flattening:
+        """Learned from float32 (n, dim), not all equal."""
         from headlight.clustering import Features
         from headlight.clustering.projection import fit_projections
 
         found = fit_projections(Features(rows), DIRECTIONS, kinds=("principal",))["principal"]
         mean, axes = found.mean.numpy(), found.components.numpy()
         variance = ((rows - mean) @ axes).var(axis=0)
-        if not variance.max() > 1e-12 * max(1.0, float(np.square(mean).sum())):
-            return None
         return cls(mean, axes / np.maximum(variance, 1e-4 * variance.max()) ** FLATTENING)
 
     def __call__(self, features: Any, numbers: np.ndarray) -> np.ndarray:
@@ -204,10 +212,48 @@ def _thinned(labels: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate(each))
 
 
-def _distinct(twins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One row of each group of near-duplicates, and for every row which of these stands for it."""
-    own = np.where(twins < 0, twins.max(initial=-1) + 1 + np.arange(len(twins)), twins)
-    _, first, number = np.unique(own, return_index=True, return_inverse=True)
+def _scatter(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared distance of rows from the mean of their group, single rows left out.
+
+    Of all rows, if there are only single ones.
+    """
+    total, count = 0.0, 0
+    for one in np.unique(labels):
+        own = rows[labels == one]
+        if len(own) > 1:
+            total += float(np.square(own - own.mean(axis=0)).sum()) * len(own) / (len(own) - 1)
+            count += len(own)
+    return (
+        total / count if count else _scatter(rows, np.zeros_like(labels)) if len(rows) > 1 else 0.0
+    )
+
+
+def _distinct(new: Any, flat: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """One row of each group of near-duplicates, and for every row which of these stands for it.
+
+    Arguments:
+        new: (m, dim).
+        flat: float32 (m, d), what neighbours are sought in.
+        least: squared distance of rows that are none.
+    """
+    import torch
+
+    from headlight.clustering.neighbours import nearest_neighbours
+
+    if len(new) < 2:
+        return np.arange(len(new)), np.arange(len(new))
+    near = nearest_neighbours(torch.from_numpy(flat), COMPARED)[0].numpy()
+    alike = np.empty(near.shape, dtype=bool)
+    for start in range(0, len(new), CHUNK):
+        part = slice(start, start + CHUNK)
+        rows = _read(new, np.arange(len(new))[part])
+        for column in range(near.shape[1]):
+            other = _read(new, near[part, column])
+            alike[part, column] = np.square(rows - other).sum(axis=1) < least
+    row, column = alike.nonzero()
+    pairs = sp.coo_matrix((np.ones(len(row)), (row, near[row, column])), shape=(len(new),) * 2)
+    of_group = connected_components(pairs, directed=False)[1]
+    _, first, number = np.unique(of_group, return_index=True, return_inverse=True)
     return first, number
 
 
