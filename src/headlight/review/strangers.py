@@ -1,0 +1,72 @@
+"""What an image is compared with, alone, to see whether it belongs to any group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from headlight.runs.projected import unit
+
+# References of a group at most, of all groups, and rows of one reference.
+PER_GROUP, IN_ALL, ROWS_OF_ONE = 20, 2_000, 15
+# Rows of a group that references are sought among.
+MOST_ROWS = 2_000
+# Share of a reference's rows that may lie farther from it than its bound.
+BEYOND = 0.01
+# Rows of all references that count beside those of one.
+PRIOR = 30
+
+
+def reference_points(old: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points in the groups, and how near an image must be to one of them to belong to a group.
+
+    An image is of no group if its cosine with every reference is below that one's `least`.
+    References are centres of k-means of every second row of a group; the bounds come from the other
+    rows, which the centres don't know.
+
+    Arguments:
+        old: float16 or float32 (n, d), of length 1.
+        labels: int (n,), their groups.
+
+    Returns:
+        references float32 (r, d), of length 1, and least float32 (r,); r is at least the number of
+        groups, and at most 20 a group and 2,000 in all, or one a group where there are more groups.
+
+    Raises:
+        ValueError: different numbers of rows and labels.
+    """
+    if len(old) != len(labels):
+        raise ValueError(f"old has {len(old)} rows, labels has {len(labels)}.")
+    groups = np.unique(labels)
+    most = max(1, min(PER_GROUP, IN_ALL // max(len(groups), 1)))
+    points, nearest, cosines = [], [], []
+    count = 0
+    for group in groups:
+        rows = _drawn(old, np.flatnonzero(labels == group))
+        centres = _centres(rows[::2], most)
+        others = rows[1::2]
+        near = others @ centres.T
+        points.append(centres)
+        nearest.append(count + near.argmax(axis=1))
+        cosines.append(near.max(axis=1))
+        count += len(centres)
+    if not points:
+        return np.empty((0, old.shape[1]), np.float32), np.empty(0, np.float32)
+    near, cosine = np.concatenate(nearest), np.concatenate(cosines)
+    everywhere = float(np.quantile(cosine, BEYOND)) if len(cosine) else -1.0
+    least = np.full(count, everywhere, np.float32)
+    for one in np.unique(near):
+        own = cosine[near == one]
+        least[one] = (len(own) * np.quantile(own, BEYOND) + PRIOR * everywhere) / (len(own) + PRIOR)
+    return np.concatenate(points), least
+
+
+def _drawn(old: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Rows of a group in random order, always the same: float32 (rows, d)."""
+    return old[np.random.default_rng(0).permutation(members)[:MOST_ROWS]].astype(np.float32)
+
+
+def _centres(rows: np.ndarray, most: int) -> np.ndarray:
+    from headlight.clustering.k_means import k_means
+
+    count = min(most, max(1, len(rows) // ROWS_OF_ONE))
+    return unit(k_means(np.ascontiguousarray(rows), count, seed=0)[0])
