@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
-from headlight.runs.duplicates import near_duplicates
 from headlight.runs.projected import unit
 
 CHUNK = 4096
@@ -20,6 +20,9 @@ MOST_OLD, TIMES_OLD = 40_000, 2
 # AUC of .90 so, .83 in plain components, .80 in the projection of a fit.
 DIRECTIONS, DIRECTION_ROWS, FLATTENING = 128, 10_000, 0.25
 NEIGHBOURS = 10
+# Near-duplicates: a squared distance below so much of the mean one from a group's centre, among so
+# many neighbours; about a cosine of .92, as in `near_duplicates`, but wherever the old rows are.
+TWINS, COMPARED, FEWER = 0.16, 5, 0.9
 # Rows whose company is newer than that of so many of their group's old rows are looked at.
 USUAL = 0.95
 # Rows of all groups that count beside those of one.
@@ -29,9 +32,11 @@ LEAST = 5
 # A group is new if the mean normal score of its rows' distances is EFFECT + NOISE / √n or more.
 EFFECT, NOISE = 0.5, 1.5
 # Share of the neighbours that make a row one of a new group; share of its rows that must stay.
-SHARE, STAY, REACH = 0.5, 0.5, 2
-# New groups are as coarse as they can be with pairs so much as alike as in the old groups.
+SHARE, STAY, REACH, LEAST_REACH = 0.5, 0.5, 2, 0.4
+# New groups are the fewest whose rows are so much as alike as those of the old groups.
 ALIKE = 0.9
+# Rows that scatter less than this share of what is usual in a group count as fewer.
+NARROW = 0.75
 # Pieces that they are merged from, and rows of one.
 MOST_PIECES, PIECE_ROWS = 300, 5
 # A row farther from all others than so many of the old ones is unsure.
@@ -87,26 +92,37 @@ def novel_rows(old: Any, labels: np.ndarray, new: Any) -> Novelty:
     labels = np.unique(labels, return_inverse=True)[1]
     chosen = _thinned(labels, MOST_OLD)
     labels = labels[chosen]
-    some = _read(old, _some(chosen, DIRECTION_ROWS))
-    flat = _Flattening.of(some)
-    if flat is None:
+    read = _some(np.arange(len(chosen)), DIRECTION_ROWS)
+    some = _read(old, chosen[read])
+    scatter = _scatter(some, labels[read])
+    if not scatter > 0:
         return found
-    first = number = np.arange(len(new))
-    if len(new) > 1:
-        first, number = _distinct(near_duplicates(new, flat(new, first), flat.mean))
-    both = np.concatenate([some, _read(new, _some(first, DIRECTION_ROWS // 2))])
-    flat = _Flattening.of(both) or flat
+
+    def flattening(numbers: np.ndarray) -> _Flattening:
+        return _Flattening.of(
+            np.concatenate([some, _read(new, _some(numbers, DIRECTION_ROWS // 2))])
+        )
+
+    every = np.arange(len(new))
+    flat = flattening(every)
+    first, number = _distinct(new, unit(flat(new, every)), TWINS * scatter)
+    if len(first) < FEWER * len(new):  # the copies have had directions of their own
+        flat = flattening(first)
     groups, unsure = _judged(flat(old, chosen), labels, flat(new, first))
-    found.groups[:], found.unsure[:] = groups[number], unsure[number]
-    return found
+    return Novelty(_only(groups[number], lambda members: True), unsure[number])
 
 
-def _judged(old: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`Novelty` of distinct rows, float32, of length 1."""
+def _judged(
+    old_points: np.ndarray, labels: np.ndarray, new_points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Novelty` of distinct rows, float32 (n, d) and (m, d)."""
     import torch
 
     from headlight.clustering.neighbours import NeighbourIndex
 
+    old, new = unit(old_points), unit(new_points)
+    # A large new group has no direction as seen from the middle of all.
+    middle = old_points.mean(axis=0)
     known = NeighbourIndex(torch.from_numpy(old))
     between = known.among_themselves(torch.from_numpy(old), NEIGHBOURS)[1].numpy()
     near, which = known.search(torch.from_numpy(new), NEIGHBOURS)
@@ -122,14 +138,17 @@ def _judged(old: np.ndarray, labels: np.ndarray, new: np.ndarray) -> tuple[np.nd
         company[len(old) :] > _limits(company[: len(old)], labels)[nearest[drawn]]
     )
 
-    alike = _alike(old, labels)
     groups = np.full(len(points), -1)
-    groups[len(old) + held] = _parts(new[drawn[held]], ALIKE * _mean(alike, np.bincount(labels)))
-    usual = float(np.quantile(alike, 0.9))
+    groups[len(old) + held] = _parts(
+        new[drawn[held]],
+        unit(new_points[drawn[held]] - middle),
+        ALIKE * _alike(unit(old_points - middle), labels),
+    )
+    narrow = NARROW * _scatter(old_points, labels)
 
     def is_new(members: np.ndarray) -> bool:
         places = drawn[members - len(old)]
-        return _is_new(far[places], new[places], usual)
+        return _is_new(far[places], new_points[places], narrow)
 
     groups = _only(groups, is_new)
     voted = _voted(edges, groups, len(old))
@@ -162,24 +181,22 @@ class _Flattening:
     axes: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> _Flattening | None:
-        """Learned from float32 (n, dim); None where all are equal."""
+    def of(cls, rows: np.ndarray) -> _Flattening:
+        """Learned from float32 (n, dim), not all equal."""
         from headlight.clustering import Features
         from headlight.clustering.projection import fit_projections
 
         found = fit_projections(Features(rows), DIRECTIONS, kinds=("principal",))["principal"]
         mean, axes = found.mean.numpy(), found.components.numpy()
         variance = ((rows - mean) @ axes).var(axis=0)
-        if not variance.max() > 1e-12 * max(1.0, float(np.square(mean).sum())):
-            return None
         return cls(mean, axes / np.maximum(variance, 1e-4 * variance.max()) ** FLATTENING)
 
     def __call__(self, features: Any, numbers: np.ndarray) -> np.ndarray:
-        """Some rows of (n, dim): float32 (rows, d), of length 1."""
+        """Some rows of (n, dim): float32 (rows, d)."""
         out = np.empty((len(numbers), self.axes.shape[1]), np.float32)
         for start in range(0, len(numbers), CHUNK):
             part = slice(start, start + CHUNK)
-            out[part] = unit((_read(features, numbers[part]) - self.mean) @ self.axes)
+            out[part] = (_read(features, numbers[part]) - self.mean) @ self.axes
         return out
 
 
@@ -204,10 +221,48 @@ def _thinned(labels: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate(each))
 
 
-def _distinct(twins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One row of each group of near-duplicates, and for every row which of these stands for it."""
-    own = np.where(twins < 0, twins.max(initial=-1) + 1 + np.arange(len(twins)), twins)
-    _, first, number = np.unique(own, return_index=True, return_inverse=True)
+def _scatter(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared distance of rows from the mean of their group, single rows left out.
+
+    Of all rows as one group, if there are only single ones; 0 of one row.
+    """
+    total, count = 0.0, 0
+    for one in np.unique(labels):
+        own = rows[labels == one]
+        if len(own) > 1:
+            total += float(np.square(own - own.mean(axis=0)).sum()) * len(own) / (len(own) - 1)
+            count += len(own)
+    if count or len(rows) < 2:
+        return total / max(count, 1)
+    return _scatter(rows, np.zeros_like(labels))
+
+
+def _distinct(new: Any, flat: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """One row of each group of near-duplicates, and for every row which of these stands for it.
+
+    Arguments:
+        new: (m, dim).
+        flat: float32 (m, d), what neighbours are sought in.
+        least: squared distance of rows that are none.
+    """
+    import torch
+
+    from headlight.clustering.neighbours import nearest_neighbours
+
+    if len(new) < 2:
+        return np.arange(len(new)), np.arange(len(new))
+    near = nearest_neighbours(torch.from_numpy(flat), COMPARED)[0].numpy()
+    alike = np.empty(near.shape, dtype=bool)
+    for start in range(0, len(new), CHUNK):
+        part = slice(start, start + CHUNK)
+        rows = _read(new, np.arange(len(new))[part])
+        for column in range(near.shape[1]):
+            other = _read(new, near[part, column])
+            alike[part, column] = np.square(rows - other).sum(axis=1) < least
+    row, place = alike.nonzero()
+    pairs = sp.coo_matrix((np.ones(len(row)), (row, near[row, place])), shape=(len(new),) * 2)
+    of_group = connected_components(pairs, directed=False)[1]
+    _, first, number = np.unique(of_group, return_index=True, return_inverse=True)
     return first, number
 
 
@@ -254,7 +309,7 @@ def _ranks(
     return found.clip(edge, 1 - edge)
 
 
-def _parts(rows: np.ndarray, alike: float) -> np.ndarray:
+def _parts(rows: np.ndarray, seen: np.ndarray, alike: float) -> np.ndarray:
     """Groups of rows, the fewest whose pairs are so much alike: int64 (n,).
 
     Pieces of k-means are merged as `headlight.SCP` does it.
@@ -279,24 +334,16 @@ def _parts(rows: np.ndarray, alike: float) -> np.ndarray:
     for a, b in merges(shares, ROBUST.information_power):
         group = np.where(group == b, a, group)
         ways.append(group)
-    best, found = -1.0, pieces
+    best, found = -1.0, np.zeros(n, np.int64)
     for way in reversed(ways):
         labels = np.unique(way[pieces], return_inverse=True)[1]
-        value = _mean(_alike(rows, labels), np.bincount(labels))
-        if value > best:
+        if np.square(np.bincount(labels)).sum() < 2 * LEAST * n:  # the mean size, as a row sees it
+            break
+        if (value := _alike(seen, labels)) > best:
             best, found = value, labels
         if value >= alike:
             break
     return found
-
-
-def _alike(rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean cosine of any two rows of a group: float64 (groups,); of single rows 0."""
-    sizes = np.bincount(labels)
-    sums = np.stack([rows[labels == one].sum(axis=0) for one in range(len(sizes))])
-    return (np.square(sums, dtype=np.float64).sum(axis=1) - sizes) / np.maximum(
-        sizes * (sizes - 1), 1
-    )
 
 
 def _only(groups: np.ndarray, kept: Callable[[np.ndarray], bool]) -> np.ndarray:
@@ -309,26 +356,34 @@ def _only(groups: np.ndarray, kept: Callable[[np.ndarray], bool]) -> np.ndarray:
     return found
 
 
-def _mean(values: np.ndarray, sizes: np.ndarray) -> float:
-    return float((values * sizes).sum() / sizes.sum())
+def _alike(rows: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cosine of two rows of a group, over all rows, float32 (n, d), of length 1.
+
+    A single row is like no other.
+    """
+    total = 0.0
+    for one in np.unique(labels):
+        own = rows[labels == one]
+        pairs = float(np.square(own.sum(axis=0, dtype=np.float64)).sum()) - len(own)
+        total += pairs / max(len(own) - 1, 1)
+    return total / len(rows)
 
 
-def _is_new(far: np.ndarray, rows: np.ndarray, usual: float) -> bool:
+def _is_new(far: np.ndarray, points: np.ndarray, narrow: float) -> bool:
     """Whether these rows are farther from old ones than chance and one odd motif would have them.
 
     Arguments:
         far: (n,), ranks of their distances.
-        rows: (n, d).
-        usual: likeness of the rows of an old group.
+        points: (n, d).
+        narrow: scatter below which rows say the same.
     """
     from scipy.special import ndtri
 
-    n = len(rows)
+    n = len(points)
     if n < LEAST:
         return False
-    # Rows that are more alike than in other groups say the same: the design effect of surveys.
-    same = (_alike(rows, np.zeros(n, np.int64))[0] - usual) / max(1 - usual, 1e-6)
-    free = n / (1 + (n - 1) * max(float(same), 0.0))
+    same = max(0.0, 1 - _scatter(points, np.zeros(n, np.int64)) / narrow)
+    free = n / (1 + (n - 1) * same)  # the design effect of surveys
     return bool(ndtri(far).mean() >= EFFECT + NOISE / free**0.5)
 
 
@@ -338,7 +393,7 @@ def _voted(edges: sp.csr_matrix, groups: np.ndarray, n_old: int) -> np.ndarray:
     shares = (edges @ shares + edges @ (edges @ shares)) / 2
     # Of a small group there are not as many rows as there are neighbours.
     others = np.bincount(groups + 1, minlength=shares.shape[1])[1:] - 1
-    shares[:, 1:] /= np.clip(others / (REACH * NEIGHBOURS), 1e-6, 1)
+    shares[:, 1:] /= np.clip(others / (REACH * NEIGHBOURS), LEAST_REACH, 1)
     voted = _majority(shares)
     voted[:n_old] = -1
     return voted
