@@ -23,7 +23,9 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.machine import machine
 from benchmarks.methods import data
-from headlight import SCP, Features
+from benchmarks.methods.data import Features
+from benchmarks.methods.scp import fit_scp
+from headlight import SCP
 from headlight.review.newcomers import Known, Newcomers, place_newcomers
 from headlight.runs.projected import project
 
@@ -60,7 +62,7 @@ def growing(features: Features, classes: np.ndarray, seed: int) -> dict[str, Any
     labels = np.empty(len(classes), np.int64)
     found = updated(features, old, new, k, seed)
     labels[old], labels[new] = found
-    fresh = SCP(k, random_state=seed).fit(features).labels_
+    fresh = _fit(k, seed, features).labels_
     return {
         "trial": "growing",
         "acc_update": accuracy(classes, labels, new),
@@ -96,7 +98,7 @@ def updated(
     features: Features, old: np.ndarray, new: np.ndarray, k: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clusters of the old rows, and groups of the new ones: k and above are proposed."""
-    scp = SCP(k, random_state=seed).fit(features.take(old))
+    scp = _fit(k, seed, features.take(old))
     plain = np.asarray(features.plain)
     mean, axes = scp.projection_.mean.numpy(), scp.projection_.components.numpy()
     rows = project(plain, mean, axes)
@@ -113,6 +115,12 @@ def updated(
     )
     found.numbered(k)
     return scp.labels_, found.columns["cluster"]
+
+
+def _fit(k: int, seed: int, features: Features) -> SCP:
+    scp = SCP(k, random_state=seed)
+    fit_scp(scp, features)
+    return scp
 
 
 def accuracy(classes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> float:

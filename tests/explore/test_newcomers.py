@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from headlight.cli.commands import app
 from headlight.review.review import review
 from headlight.runs import Run, load_run
 from headlight.runs.tables import JOINED, PROPOSED
@@ -170,3 +172,32 @@ def test_a_run_without_updates_has_nothing_new(
     assert server.ask("/api/accept", {"cluster": 0})[0] == 409
     assert server.ask("/api/dismiss", {"cluster": 7})[0] == 409
     server.kill()
+
+
+def test_commands_do_the_same_without_a_browser(run: Run) -> None:
+    def edit(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, ["edit", str(run.path), *arguments])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    edit("accept", "new-2")
+    assert "not a proposed group" in edit("accept", "new-2", code=1)
+    now = review(load_run(run.path))
+    assert (now.proposed, int(now.unseen.sum())) == ({3}, 4)
+    edit("dismiss", "3")
+    now.refresh()
+    fish = np.array([path.startswith("fish") for path in run.assignments["path"].to_pylist()])
+    assert 3 not in now.names
+    assert now.outlier.tolist() == fish.tolist()
+    assert set(now.labels[fish].tolist()) <= {0, 1, 2}
+    assert not now.proposed
+    edit("undo")
+    now.refresh()
+    assert (now.proposed, now.outlier.any()) == ({3}, False)
+    edit("seen", "cats")
+    now.refresh()
+    assert int(now.unseen.sum()) == 3
+    edit("seen")
+    now.refresh()
+    assert not now.unseen.any()
+    assert "looked at already" in edit("seen", code=1)

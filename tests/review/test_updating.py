@@ -75,6 +75,13 @@ def test_new_gone_renamed_and_moved_images_leave_the_groups_as_they_were(
     assert said(path) == before
     assert sum(report.joined.values()) + sum(report.proposed.values()) == 5
     assert where.items() <= groups(path).items()
+    for i in range(45, 47):
+        draw("disc", i).save(photos / "disc" / f"{i}.png")
+    _, report = update(path)
+    assert sum(report.joined.values()) + sum(report.proposed.values()) == 2
+    assert said(path) == before
+    assert load_run(path).assignments["joined"].null_count == 36
+    assert Review(load_run(path)).unseen.sum() == 7
 
     kept = Review(load_run(path))
     loose = np.flatnonzero(~kept.by_hand & ~kept.outlier)
@@ -84,7 +91,7 @@ def test_new_gone_renamed_and_moved_images_leave_the_groups_as_they_were(
         (photos / name).unlink()
     _, report = update(path)
     assert (report.gone, said(path)) == (4, before)
-    assert len(load_run(path).assignments) == 37
+    assert len(load_run(path).assignments) == 39
 
     for i, name in enumerate(sorted(groups(path))[:10]):
         (photos / name).rename(photos / f"renamed {i}.png")

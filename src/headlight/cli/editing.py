@@ -199,6 +199,65 @@ def done(
     _report(Terminal(quiet, as_json), "done", review, change)
 
 
+@command(EDITS, "edit photos.headlight accept 9", to=edits)
+def accept(
+    context: typer.Context,
+    group: Group,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Accept a group that an update proposed."""
+    from headlight.review import log
+    from headlight.review.finding import find_cluster
+
+    review = _opened(context)
+    change = review.edit(log.accept(find_cluster(review.names, group)))
+    _report(Terminal(quiet, as_json), "accept", review, change)
+
+
+@command(EDITS, "edit photos.headlight dismiss 9", to=edits)
+def dismiss(
+    context: typer.Context,
+    group: Group,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Dismiss a proposed group; its images become outliers."""
+    from headlight.review.finding import find_cluster
+
+    review = _opened(context)
+    change = review.dismiss(find_cluster(review.names, group))
+    _report(Terminal(quiet, as_json), "dismiss", review, change)
+
+
+@command(EDITS, "edit photos.headlight seen Shoes", "edit photos.headlight seen", to=edits)
+def seen(
+    context: typer.Context,
+    groups: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[GROUP]", help="Of which clusters; all if omitted."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Note that you have looked at new images."""
+    import numpy as np
+
+    from headlight.review import log
+    from headlight.review.finding import find_cluster
+
+    review = _opened(context)
+    clusters = (
+        [find_cluster(review.names, group) for group in groups] if groups else list(review.names)
+    )
+    rows = np.flatnonzero(review.unseen & np.isin(review.labels, clusters))
+    change = review.edit(log.mark_seen(rows))
+    _report(Terminal(quiet, as_json), "seen", review, change)
+
+
 @command(HISTORY, "edit photos.headlight undo", to=edits)
 def undo(
     context: typer.Context, as_json: AsJson = False, quiet: Quiet = False, debug: Debug = False

@@ -33,7 +33,7 @@ from headlight.runs.tables import CLUSTERS, JOINED, PROPOSED, cluster_rows
 if TYPE_CHECKING:
     from headlight.images import ImageSource
 
-TIME = pa.timestamp("s", "UTC")
+TIME = pa.timestamp("ms", "UTC")  # Parquet has no whole seconds
 
 
 @dataclass

@@ -108,7 +108,7 @@ const open = (place) => openViewer(grid.rows, place);
 byId("show-map").addEventListener("click", () => setView(true));
 byId("show-grid").addEventListener("click", () => setView(false));
 byId("grid").addEventListener("open", (event) => open(event.detail));
-byId("order").addEventListener("change", () => grid.load());
+byId("order").addEventListener("change", () => grid.load().then(drawHead));
 byId("since").addEventListener("change", (event) => store.show({ kind: "new", since: Number(event.target.value) || null }));
 byId("sort").addEventListener("change", drawSidebar);
 byId("search").addEventListener("input", drawSidebar);
