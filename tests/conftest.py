@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from headlight.clustering import Features
 from headlight.clustering.constants import views_used
 from headlight.images import open_source
+from headlight.review import Review, groups_model
 from headlight.runs import Run, embed_run, fit_run
 
 KINDS = ("disc", "stripes", "noise")
@@ -94,6 +95,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     source = open_source(make_photos(folder / "photos"))
     run, _ = embed_run(source, folder / "photos.headlight", views=1, device="cpu")
     run = fit_run(run, 3, device="cpu")
+    groups_model(Review(run))  # kept in the run when it is first needed
     before = contents(folder)
     yield run
     assert contents(folder) == before, "a test has written to the run that all tests read"

@@ -12,6 +12,8 @@ PER_GROUP, IN_ALL, ROWS_OF_ONE = 20, 2_000, 15
 MOST_ROWS = 2_000
 # Share of a reference's rows that may lie farther from it than its bound.
 BEYOND = 0.01
+# Rows from which on a bound is told.
+FEW = 4
 # Rows of all references that count beside those of one.
 PRIOR = 30
 
@@ -52,12 +54,27 @@ def reference_points(old: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     if not points:
         return np.empty((0, old.shape[1]), np.float32), np.empty(0, np.float32)
     near, cosine = np.concatenate(nearest), np.concatenate(cosines)
-    everywhere = float(np.quantile(cosine, BEYOND)) if len(cosine) else -1.0
+    everywhere = _bound(cosine)
     least = np.full(count, everywhere, np.float32)
     for one in np.unique(near):
         own = cosine[near == one]
-        least[one] = (len(own) * np.quantile(own, BEYOND) + PRIOR * everywhere) / (len(own) + PRIOR)
+        least[one] = (len(own) * _bound(own) + PRIOR * everywhere) / (len(own) + PRIOR)
     return np.concatenate(points), least
+
+
+def _bound(cosines: np.ndarray) -> float:
+    """Below which a share of `BEYOND` lies of rows like these.
+
+    Their quantile; of few rows, whose least is not that far out, the prediction bound of a normal
+    distribution.
+    """
+    from scipy.stats import t
+
+    n = len(cosines)
+    if n < FEW:
+        return -1.0
+    spread = float(cosines.std(ddof=1)) * float(t.ppf(1 - BEYOND, n - 1)) * (1 + 1 / n) ** 0.5
+    return min(float(np.quantile(cosines, BEYOND)), float(cosines.mean()) - spread)
 
 
 def _drawn(old: np.ndarray, members: np.ndarray) -> np.ndarray:
