@@ -31,8 +31,9 @@ def test_rows_of_a_new_kind_make_a_group_and_the_others_join():
 
 
 def test_two_new_kinds_are_two_groups_the_largest_first():
-    new = np.concatenate([rows(7, 40, 10), rows(8, 60, 11), rows(1, 30, 12)])
-    groups = novel_rows(OLD, LABELS, new).groups
+    old, labels = collection((60,) * 8)
+    new = np.concatenate([rows(20, 40, 10), rows(21, 60, 11), rows(1, 30, 12)])
+    groups = novel_rows(old, labels, new).groups
     assert (groups[:40] == 1).mean() > 0.95
     assert (groups[40:100] == 0).mean() > 0.95
     assert (groups[100:] == -1).all()

@@ -34,7 +34,7 @@ EFFECT, NOISE = 0.5, 1.5
 # Share of the neighbours that make a row one of a new group; share of its rows that must stay.
 SHARE, STAY, REACH, LEAST_REACH = 0.5, 0.5, 2, 0.4
 # New groups are the fewest whose rows are so much as alike as those of the old groups.
-ALIKE = 0.9
+ALIKE = 1.0
 # Rows that scatter less than this share of what is usual in a group count as fewer.
 NARROW = 0.75
 # Pieces that they are merged from, and rows of one.
