@@ -124,15 +124,13 @@ def learn_groups(
     neighbours agree, as SCP's, gained nothing beside the penalty.
 
     The temperature is found on images that a second head, learned alike, has not seen: their mean
-    confidence is the share that it puts in their group, each counted by how sure that group is (the
-    confidence of the fit, which is calibrated; 1 if a person placed the image).
+    confidence is the share that it puts in their group.
 
     Arguments:
         rows: float16 (n, dim), of length 1.
         y: int64 (n,), groups, 0 to K − 1, each at least once.
         by_hand: bool (n,), placed by a person.
-        confidence: float32 (n,), of the fit, 0 to 1: how sure a group not given by hand is,
-            and how much it counts.
+        confidence: float32 (n,), of the fit, 0 to 1: how much a group not given by hand counts.
     """
     import torch
 
@@ -143,8 +141,7 @@ def learn_groups(
     if task.n_groups > 1 and len(held):
         other = task.head(np.setdiff1d(task.learned, held), hands, penalty)
         logits = logits_of(other, task.rows[torch.from_numpy(held)])
-        sure = np.where(by_hand[held], 1, confidence[held])
-        temperature = _temperature(logits, y[held], sure)
+        temperature = _temperature(logits, y[held])
     weight = (head[:-1].T * (SCALE / temperature)).contiguous()
     return Learned(weight, head[-1] / temperature, temperature, rounds, right)
 
@@ -278,15 +275,10 @@ def _held_out(y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return some[sample(len(some), min(len(some) // 5, HELD_OUT))]
 
 
-def _temperature(logits: torch.Tensor, y: np.ndarray, sure: np.ndarray) -> float:
-    """At which the mean confidence in rows not learned from is the share that are right.
-
-    Arguments:
-        logits: float32 (m, K). y: int64 (m,), groups.
-        sure: float32 (m,), how likely each row is in the right group.
-    """
+def _temperature(logits: torch.Tensor, y: np.ndarray) -> float:
+    """At which the mean confidence in rows not learned from is the share that are right."""
     from headlight.clustering.calibration import fit_temperature
 
-    right = float(sure[logits.argmax(dim=1).numpy() == y].sum())
+    right = int((logits.argmax(dim=1).numpy() == y).sum())
     # As if one more were right and one wrong: of few rows all may be right by chance.
     return fit_temperature(logits, (right + 1) / (len(y) + 2))
