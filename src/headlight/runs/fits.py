@@ -182,7 +182,9 @@ def _place(folder: Path, temporary: Path, record: FitInfo) -> None:
 def _delete_leftovers(folder: Path) -> None:
     for temporary in (folder / FITS).glob(".new-*"):
         shutil.rmtree(temporary, ignore_errors=True)
-    ours = "|".join(re.escape(name) for name in (INFO, "quarantine.parquet", "groups.safetensors", *FIT_FILES))
+    ours = "|".join(
+        re.escape(name) for name in (INFO, "quarantine.parquet", "groups.safetensors", *FIT_FILES)
+    )
     for file in folder.iterdir():
         if re.fullmatch(rf"\.({ours})\.\w{{8}}", file.name):
             with suppress(OSError):
