@@ -234,6 +234,7 @@ def _app(run: Path, out: Path) -> str:
         if state["read_only"]:
             raise HeadlightError(state["read_only"])
         rows = session.rows(state["clusters"][0]["id"], "certain")
+        del state["mark"]  # made of the folder's name
         return _hash(json.dumps(state), rows.tobytes(), run)
     finally:
         session.close()

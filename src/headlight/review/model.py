@@ -136,7 +136,8 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
 
     Arguments:
         review: of a fitted run.
-        rows: those there are features of, if some are gone; None: all, read when they are needed.
+        rows: those there are features of, if some are gone: the model is then for their groups
+            only, tells no strangers and is not kept. None: all, read when they are needed.
 
     Raises:
         HeadlightError: a file of the run is damaged; or images have moved, and their features are
@@ -146,26 +147,30 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
     if found := _kept(file, signature):
         return found
     as_fitted = _as_fitted(review)
+    if rows:
+        return _fitted(review) if as_fitted else _learned(review, *_kept_rows(review, *rows()))
     try:
-        known, points = rows() if rows else (_all_rows(review), projected_rows(review.run))
+        points = projected_rows(review.run)
     except HeadlightError:
         if as_fitted:  # the features may have been deleted: then no image is called a stranger
             return _fitted(review)
         raise
-    inside = ~review.outlier[known]
-    kept, points = known[inside], points[inside]
+    kept, points = _kept_rows(review, np.arange(len(points)), points)
     model = _fitted(review) if as_fitted else _learned(review, kept, points)
     if len(kept):
         near = References(*reference_points(points, review.labels[kept]))
         model = replace(model, references=near)
-    if len(known) == len(review.labels):
-        with suppress(OSError, HeadlightError):  # it is only not kept
-            _keep(file, signature, model)
+    with suppress(OSError, HeadlightError):  # it is only not kept
+        _keep(file, signature, model)
     return model
 
 
-def _all_rows(review: Review) -> np.ndarray:
-    return np.arange(len(review.labels))
+def _kept_rows(
+    review: Review, known: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of some rows, and them projected, those that are no outliers."""
+    inside = ~review.outlier[known]
+    return known[inside], points[inside]
 
 
 def _as_fitted(review: Review) -> bool:
