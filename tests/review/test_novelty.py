@@ -58,6 +58,14 @@ def test_many_new_rows_of_one_old_group_join_it():
     assert (novel_rows(OLD, LABELS, rows(2, 600, 10)).groups == -1).all()
 
 
+def test_new_rows_among_themselves_join_where_they_are_as_near_as_old_ones_are():
+    rng = np.random.default_rng(5)
+    inside = 5 + 4 * np.random.default_rng(1000).normal(size=DIM) + 1.2 * rng.normal(size=DIM)
+    noise = np.random.default_rng(0).normal(size=(200, DIM))
+    new = (inside + 0.9 * noise).astype(np.float16)  # one side of the first kind
+    assert (novel_rows(OLD, LABELS, new).groups == -1).all()
+
+
 def test_a_burst_of_near_duplicates_is_no_group():
     one = rows(1, 1, 10)
     burst = (one + 0.05 * np.random.default_rng(0).normal(size=(100, DIM))).astype(np.float16)
