@@ -132,7 +132,7 @@ def test_watch_brings_in_what_changes(reviewed: tuple[Path, Path]) -> None:
     process = subprocess.Popen(
         [*HEADLIGHT, "watch", str(path), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    killer = threading.Timer(240, process.kill)  # else a failure would wait for ever
+    killer = threading.Timer(600, process.kill)  # else a failure would wait for ever
     killer.start()
     assert process.stdout
     try:

@@ -151,7 +151,7 @@ def test_the_model_answers_in_the_groups_as_reviewed_and_the_card_says_how_well(
         (2, "discs | *and* <noise>"),
         (9, "odd"),
     ]
-    assert (clusters["reviewed"], clusters["agreement"], clusters["none"]) == (True, 1.0, None)
+    assert (clusters["reviewed"], clusters["agreement"], clusters["none"]) == (True, 1.0, -1)
     card = (out / "README.md").read_text("utf-8")
     assert r"| 2 | discs \| \*and\* &lt;noise&gt; |" in card
     assert "agrees with 100 % of the images' groups, and with 100 % of the 1 image placed" in card
