@@ -130,7 +130,11 @@ def test_watch_brings_in_what_changes(reviewed: tuple[Path, Path]) -> None:
     path, photos = reviewed
     before = said(path)
     process = subprocess.Popen(
-        [*HEADLIGHT, "watch", str(path), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*HEADLIGHT, "watch", str(path), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # A shell that runs the tests in the background has them, and all they start, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     killer = threading.Timer(600, process.kill)  # else a failure would wait for ever
     killer.start()
