@@ -134,7 +134,7 @@ def test_watch_brings_in_what_changes(reviewed: tuple[Path, Path]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # A shell that runs the tests in the background has them, and all they start, ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     killer = threading.Timer(600, process.kill)  # else a failure would wait for ever
     killer.start()
