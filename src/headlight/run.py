@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from headlight import runs
+from headlight.errors import HeadlightError
 
 if TYPE_CHECKING:
     from headlight.export import ExportReport
@@ -135,8 +137,13 @@ class Run(runs.Run):
 
         refuse_code(self, encoder)
         opened = None if source is None else open_source(source)
-        if opened:
-            runs.refuse_other_source(self.path, opened)
+        if opened and opened.uri != (known := self.info.source.uri):
+            moved = shlex.join(["headlight", "relocate", str(self.path), opened.uri])
+            raise HeadlightError(
+                f"{self.path} is of the images in {known}: put new images there, then run "
+                f"`headlight update {self.path}`; if all of them were moved to {opened.uri}, run "
+                f"`{moved}` first"
+            )
         options = {} if device is None else {"device": device}
         updated, report = update_run(
             self, opened, stages=stages, on_embedded=on_embedded, **options

@@ -64,6 +64,14 @@ def test_nothing_new_changes_no_file(living: tuple[Path, Path]) -> None:
     assert contents(path) == before
 
 
+def test_a_folder_of_new_images_is_no_second_source(living: tuple[Path, Path]) -> None:
+    path, photos = living
+    before = contents(path)
+    with pytest.raises(HeadlightError, match=r"put new images there.*headlight relocate"):
+        update(path, photos / "disc")
+    assert contents(path) == before
+
+
 def test_new_gone_renamed_and_moved_images_leave_the_groups_as_they_were(
     living: tuple[Path, Path],
 ) -> None:
