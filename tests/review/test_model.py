@@ -151,10 +151,9 @@ def test_an_image_of_no_group_has_only_the_nearest(
     fitted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, labels = projected_rows(fitted).astype(np.float32), Review(fitted).labels
-    least = np.nextafter((rows @ rows[0]).max(), np.float32(2))
     for points, bound, belongs in (
         (rows[labels == 1], 0.999, labels == 1),
-        (rows[:1], least, np.zeros(36, bool)),
+        (rows[:1], 1.01, np.zeros(36, bool)),
         (rows[:1], -1.1, np.ones(36, bool)),
     ):
         near = References(points, np.full(len(points), bound, np.float32))
@@ -220,13 +219,14 @@ def test_whatever_is_edited_the_model_knows_the_groups(fitted: Run, edits: list[
         predicted = model.predict(plain_features(now.run))
         moved = (now.labels != now.run.assignments["cluster"].to_numpy()).any()
         assert model.reviewed or not moved
-        assert set(predicted.tolist()) <= set(model.groups) <= set(now.names)
+        assert set(predicted.tolist()) <= {NONE, *model.groups}
+        assert set(model.groups) <= set(now.names)
         if model.reviewed:
             assert model.groups == np.unique(now.labels[kept]).tolist()
         right = predicted == now.labels
         assert model.agreement == pytest.approx(right[kept].mean(), abs=0.03)
-        # 36 distinct images can always be told apart.
-        assert right[kept].mean() >= 0.95
+        # 36 distinct images can always be told apart; one or two may be too odd for any group.
+        assert right[kept].mean() >= 0.9
         assert right[kept & now.by_hand].all()
         assert same(groups_model(opened(path)), model)
 

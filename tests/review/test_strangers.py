@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headlight.review.strangers import reference_points
+from headlight.review import strangers
 from headlight.runs.projected import unit
 
 
@@ -14,6 +14,12 @@ def rows(kind: int, n: int, seed: int) -> np.ndarray:
 
 def none(rows: np.ndarray, references: np.ndarray, least: np.ndarray) -> np.ndarray:
     return ((rows.astype(np.float32) @ references.T) < least).all(axis=1)
+
+
+def reference_points(old, labels, hand=()):
+    by_hand = np.zeros(len(old), bool)
+    by_hand[list(hand)] = True
+    return strangers.reference_points(old, labels, by_hand)
 
 
 OLD = np.concatenate([rows(kind, 200, kind) for kind in range(4)])
@@ -49,6 +55,16 @@ def test_groups_of_single_rows_know_themselves():
     labels = np.concatenate([LABELS, [4, 5, 5]])
     assert none(old, *reference_points(old, labels)).mean() <= 0.01
     assert not none(old[800:801], *reference_points(old, labels)).any()
+
+
+def test_what_a_person_has_placed_belongs_and_what_is_like_it():
+    odd = rows(8, 60, 5)
+    old, labels = np.concatenate([OLD, odd[:1]]), np.append(LABELS, 0)
+    assert none(odd, *reference_points(old, labels)).mean() > 0.9
+    points, least = reference_points(old, labels, [5, 800])
+    assert len(points) == len(reference_points(old, labels)[0]) + 1  # row 5 belongs anyway
+    assert none(odd, points, least).mean() < 0.1
+    assert none(rows(9, 60, 6), points, least).mean() > 0.9
 
 
 def test_only_single_rows_leave_nothing_to_learn_bounds_from():

@@ -13,7 +13,7 @@ import numpy as np
 
 from headlight.errors import HeadlightError
 from headlight.review.review import Review
-from headlight.review.strangers import reference_points
+from headlight.review.strangers import nearness, reference_points
 from headlight.runs.model import read_model, write_model
 from headlight.runs.projected import projected_rows
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headlight.review.learning import Learned
 
 FILE = "groups.safetensors"
-METHOD = 2  # of learning; another number makes models that were kept learn again
+METHOD = 3  # of learning; another number makes models that were kept learn again
 NONE = -1
 """The number of no group."""
 
@@ -51,7 +51,8 @@ class GroupsModel:
             outliers only, are not among them.
         reviewed: it was trained on the groups; False: it is the fit's own head, as no image is in
             another group than the fit's.
-        agreement: share of all images, outliers left out, that it puts in their group.
+        agreement: share of all images, outliers left out, that it puts in their group, and not in
+            none.
         agreement_by_hand: the same of images placed by a person; 1 where there are none.
         by_hand: how many these are.
         references: what tells an image that is in no group; None: every image is in one.
@@ -96,7 +97,7 @@ class GroupsModel:
         if self.references is None:
             return np.full(len(features), np.inf, np.float32)
         rows = self.scp.projection_(torch.from_numpy(features.astype(np.float32))).numpy()
-        return (rows @ self.references.points.T - self.references.least).max(axis=1)
+        return nearness(rows, self.references.points, self.references.least)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The group of each row: int32 (n,), `NONE` where it is in none."""
@@ -148,7 +149,7 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
         return found
     as_fitted = _as_fitted(review)
     if rows:
-        return _fitted(review) if as_fitted else _learned(review, *_kept_rows(review, *rows()))
+        return _fitted(review) if as_fitted else _learned(review, *_kept_rows(review, *rows()))[0]
     try:
         points = projected_rows(review.run)
     except HeadlightError:
@@ -156,10 +157,15 @@ def groups_model(review: Review, rows: Rows | None = None) -> GroupsModel:
             return _fitted(review)
         raise
     kept, points = _kept_rows(review, np.arange(len(points)), points)
-    model = _fitted(review) if as_fitted else _learned(review, kept, points)
+    if as_fitted:
+        model, right = _fitted(review), np.ones(len(kept), bool)
+    else:
+        model, right = _learned(review, kept, points)
     if len(kept):
-        near = References(*reference_points(points, review.labels[kept]))
-        model = replace(model, references=near)
+        hand = review.by_hand[kept]
+        near = References(*reference_points(points, review.labels[kept], hand))
+        right = right & (nearness(points, near.points, near.least) >= 0)
+        model = replace(_agreeing(model, right, hand), references=near)
     with suppress(OSError, HeadlightError):  # it is only not kept
         _keep(file, signature, model)
     return model
@@ -190,7 +196,10 @@ def _fitted(review: Review) -> GroupsModel:
     return GroupsModel(scp, groups, False, 1.0, 1.0, hand)
 
 
-def _learned(review: Review, kept: np.ndarray, points: np.ndarray) -> GroupsModel:
+def _learned(
+    review: Review, kept: np.ndarray, points: np.ndarray
+) -> tuple[GroupsModel, np.ndarray]:
+    """A model of the groups, and which of the `kept` rows it puts in theirs: bool (k,)."""
     from headlight.review.learning import learn_groups
 
     if not len(kept):
@@ -201,15 +210,16 @@ def _learned(review: Review, kept: np.ndarray, points: np.ndarray) -> GroupsMode
     hand = review.by_hand[kept]
     confidence = np.nan_to_num(review.run.assignments["confidence"].to_numpy()[kept])
     learned = learn_groups(points, y, hand, confidence.astype(np.float32))
-    right = learned.right
-    return GroupsModel(
-        _scp(review.run.model, learned),
-        groups.tolist(),
-        True,
-        float(right.mean()),
-        float(right[hand].mean()) if hand.any() else 1.0,
-        int(hand.sum()),
+    model = GroupsModel(
+        _scp(review.run.model, learned), groups.tolist(), True, 1.0, 1.0, int(hand.sum())
     )
+    return _agreeing(model, learned.right, hand), learned.right
+
+
+def _agreeing(model: GroupsModel, right: np.ndarray, hand: np.ndarray) -> GroupsModel:
+    """``model`` with its agreement, given which rows are right and which placed by hand."""
+    by_hand = float(right[hand].mean()) if hand.any() else 1.0
+    return replace(model, agreement=float(right.mean()), agreement_by_hand=by_hand)
 
 
 def _scp(base: SCP, learned: Learned) -> SCP:

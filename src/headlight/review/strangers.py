@@ -16,22 +16,43 @@ BEYOND = 0.01
 FEW = 4
 # Rows of all references that count beside those of one.
 PRIOR = 30
+# Rows compared at once; by how much a row's cosine with itself, of float16, may be below 1.
+CHUNK, TOLERANCE = 4096, 2e-3
 
 
-def reference_points(old: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearness(rows: np.ndarray, points: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """The largest cosine of each row with a reference, minus the `least` of that: float32 (m,).
+
+    Arguments:
+        rows: float16 or float32 (m, d), of length 1.
+        points, least: of `reference_points`; at least one.
+    """
+    found = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        found[part] = (rows[part].astype(np.float32) @ points.T - least).max(axis=1)
+    return found
+
+
+def reference_points(
+    old: np.ndarray, labels: np.ndarray, by_hand: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Points in the groups, and how near an image must be to one of them to belong to a group.
 
     An image is of no group if its cosine with every reference is below that one's `least`.
     References are centres of k-means of every second row of a group; the bounds come from the other
-    rows, which the centres don't know.
+    rows, which the centres don't know. Rows placed by hand that are far from all of these are
+    references, too: what a person has put in a group belongs to one.
 
     Arguments:
         old: float16 or float32 (n, d), of length 1.
         labels: int (n,), their groups.
+        by_hand: bool (n,), placed by a person.
 
     Returns:
         references float32 (r, d), of length 1, and least float32 (r,); r is at least the number of
-        groups, and at most 20 a group and 2,000 in all, or one a group where there are more groups.
+        groups, and at most 20 a group and 2,000 in all, or one a group where there are more groups,
+        and those placed by hand.
 
     Raises:
         ValueError: different numbers of rows and labels.
@@ -59,7 +80,11 @@ def reference_points(old: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     for one in np.unique(near):
         own = cosine[near == one]
         least[one] = (len(own) * _bound(own) + PRIOR * everywhere) / (len(own) + PRIOR)
-    return np.concatenate(points), least
+    centres = np.concatenate(points)
+    placed = old[by_hand].astype(np.float32)
+    placed = placed[nearness(placed, centres, least) < 0][:IN_ALL]
+    alone = np.full(len(placed), min(everywhere, 1 - TOLERANCE), np.float32)
+    return np.concatenate([centres, placed]), np.concatenate([least, alone])
 
 
 def _bound(cosines: np.ndarray) -> float:
