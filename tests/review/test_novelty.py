@@ -89,17 +89,17 @@ def test_old_rows_are_thinned_in_large_groups_only(monkeypatch):
     assert (groups[30:] == -1).all()
 
 
-def test_a_single_odd_row_is_unsure_and_no_group():
+def test_a_single_odd_row_is_unlike_any_and_no_group():
     found = novel_rows(OLD, LABELS, np.concatenate([rows(9, 1, 10), rows(0, 50, 11)]))
-    assert found.unsure[0]
-    assert found.unsure[1:].mean() < 0.1
+    assert found.unlike[0]
+    assert found.unlike[1:].mean() < 0.1
     assert (found.groups == -1).all()
 
 
 def test_one_new_row_of_an_old_kind_joins():
     found = novel_rows(OLD, LABELS, rows(0, 1, 10))
     assert found.groups.tolist() == [-1]
-    assert found.unsure.tolist() == [False]
+    assert found.unlike.tolist() == [False]
 
 
 def test_groups_of_one_to_three_images_beside_a_large_one():
@@ -114,7 +114,7 @@ def test_groups_of_one_to_three_images_beside_a_large_one():
 def test_too_little_to_say_anything(n, m):
     found = novel_rows(rows(0, n, 1), np.zeros(n, np.int64), rows(0, m, 2))
     assert found.groups.tolist() == [-1] * m
-    assert found.unsure.shape == (m,)
+    assert found.unlike.shape == (m,)
 
 
 def test_equal_rows_are_nothing_new():
@@ -128,7 +128,7 @@ def test_the_same_input_gives_the_same_groups():
     new = np.concatenate([rows(7, 40, 10), rows(8, 30, 11), rows(1, 50, 12)])
     one, other = novel_rows(OLD, LABELS, new), novel_rows(OLD, LABELS, new)
     assert np.array_equal(one.groups, other.groups)
-    assert np.array_equal(one.unsure, other.unsure)
+    assert np.array_equal(one.unlike, other.unlike)
 
 
 def test_numbers_of_groups_and_the_order_of_old_rows_make_no_difference():

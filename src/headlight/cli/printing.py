@@ -85,6 +85,11 @@ def say_updated(terminal: Terminal, run: Run, report: UpdateReport) -> None:
     ]
     said = ", ".join(text for count, text in parts if count) or "no image changed its group"
     terminal.result(f"update: {said}")
+    if report.unlike:
+        terminal.result(
+            f"{report.unlike:,} of those that joined are unlike any image before them: they are the "
+            "least certain of their groups"
+        )
     for one in found["drifted"]:
         terminal.result(
             f"{one['name']!r} has drifted: {one['beyond']} of its {one['joined']} new images lie "
@@ -114,6 +119,7 @@ def updated_plain(run: Run, report: UpdateReport) -> dict[str, Any]:
         "unusable": len(embedded.quarantine),
         "joined": groups(report.joined),
         "proposed": groups(report.proposed),
+        "unlike": report.unlike,
         "returned": report.returned,
         "gone": report.gone,
         "drifted": [

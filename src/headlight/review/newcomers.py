@@ -40,14 +40,16 @@ class Newcomers:
 
     Arguments:
         columns: of ``assignments.parquet``: cluster, confidence (in a proposed group: the cosine
-            to its centre), second (there: the existing group it is most like), margin,
-            outlier_score, map_x, map_y, (m,) each.
+            to its centre; of an image unlike any: 0), second (in a proposed group: the existing one
+            it is most like), margin, outlier_score, map_x, map_y, (m,) each.
         part: int64 (m,), which of the proposed groups, the largest first; −1: an existing one.
+        unlike: how many are unlike any image that is there already, and form no group.
         drifted: existing groups whose new images differ from the earlier ones.
     """
 
     columns: dict[str, np.ndarray]
     part: np.ndarray
+    unlike: int
     drifted: list[Drift]
 
     def numbered(self, first: int) -> list[int]:
@@ -78,7 +80,10 @@ def place_newcomers(
         columns[name] = groups[columns[name]].astype(np.int32)
     kept = ~known.outlier
     labels = known.labels[kept]
-    part = novel_rows(known.features[kept], labels, features).groups
+    novelty = novel_rows(known.features[kept], labels, features)
+    part = novelty.groups
+    for name in ("confidence", "margin"):  # a head is sure far from everything, too
+        columns[name][novelty.unlike] = 0
     for one in range(int(part.max(initial=-1)) + 1):
         members = np.flatnonzero(part == one)
         columns["second"][members] = columns["cluster"][members]
@@ -93,7 +98,7 @@ def place_newcomers(
     if there.any():
         xy = placed_among(map_points(rows), map_points(known.rows[there]), known.xy[there])
     columns["map_x"], columns["map_y"] = xy.T
-    return Newcomers(columns, part, drift)
+    return Newcomers(columns, part, int(novelty.unlike.sum()), drift)
 
 
 def _outlier_scores(known: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ ALIKE = 1.0
 NARROW = 0.75
 # Pieces that they are merged from, and rows of one.
 MOST_PIECES, PIECE_ROWS = 300, 5
-# A row farther from all others than so many of the old ones is unsure.
+# A row farther from all others than so many of the old ones is unlike any.
 STRANGE = 0.99
 
 
@@ -50,12 +50,12 @@ class Novelty:
 
     Arguments:
         groups: int64 (m,), the new group that a row is of, 0 the largest; −1: of an old group.
-        unsure: bool (m,), of no new group, but farther from the old rows than 99 % of these are
+        unlike: bool (m,), of no new group, but farther from the old rows than 99 % of these are
             from each other: nothing is known of it.
     """
 
     groups: np.ndarray
-    unsure: np.ndarray
+    unlike: np.ndarray
 
 
 def novel_rows(old: Any, labels: np.ndarray, new: Any) -> Novelty:
@@ -109,8 +109,8 @@ def novel_rows(old: Any, labels: np.ndarray, new: Any) -> Novelty:
     first, number = _distinct(new, unit(flat(new, every)), TWINS * scatter)
     if len(first) < FEWER * len(new):  # the copies have had directions of their own
         flat = flattening(first)
-    groups, unsure = _judged(flat(old, chosen), labels, flat(new, first))
-    return Novelty(_only(groups[number], lambda members: True), unsure[number])
+    groups, unlike = _judged(flat(old, chosen), labels, flat(new, first))
+    return Novelty(_only(groups[number], lambda members: True), unlike[number])
 
 
 def _judged(

@@ -44,6 +44,7 @@ class UpdateReport:
         embedded: what was done to the features.
         joined: group → number of new images that joined it.
         proposed: group → number of its images, of the groups it proposes.
+        unlike: new images that joined a group though they are unlike any image before them.
         returned: images that were gone and are back where they were.
         gone: images that are no longer in the source.
         drifted: groups whose new images differ from the earlier ones.
@@ -53,6 +54,7 @@ class UpdateReport:
     embedded: EmbedReport
     joined: dict[int, int] = field(default_factory=dict)
     proposed: dict[int, int] = field(default_factory=dict)
+    unlike: int = 0
     returned: int = 0
     gone: int = 0
     drifted: list[Drift] = field(default_factory=list)
@@ -217,7 +219,7 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
         found, counts = np.unique(newcomers.columns["cluster"], return_counts=True)
         report.joined = dict(zip(found.tolist(), counts.tolist(), strict=True))
         report.proposed = {group: report.joined.pop(group) for group in proposed}
-        report.drifted = newcomers.drifted
+        report.unlike, report.drifted = newcomers.unlike, newcomers.drifted
 
 
 def _placed(
