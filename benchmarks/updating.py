@@ -97,11 +97,14 @@ def headlight(*arguments: object) -> float:
 
 
 def edit(run: Path, count: int) -> None:
-    """Make random edits until there are so many."""
+    """Make random edits until there are so many, of images that are alike, as people do."""
     from headlight.review import Review, log
+    from headlight.review.splitting import split_rows
     from headlight.runs import load_run
+    from headlight.runs.projected import centre_of, projected_rows
 
     now, rng = Review(load_run(run)), np.random.default_rng(0)
+    points = projected_rows(now.run) if now.n_edits < count else np.empty((0, 0))
     n = len(now.labels)
     while now.n_edits < count:
         clusters = sorted(now.names)
@@ -109,8 +112,10 @@ def edit(run: Path, count: int) -> None:
         kind = rng.integers(10)
         rows = rng.choice(n, int(rng.integers(1, 40)), replace=False)
         if kind < 4:
-            if (others := rows[now.labels[rows] != one]).size:
-                now.edit(log.move({one: others}))
+            some = np.flatnonzero(now.labels != one)
+            some = rng.choice(some, min(2000, len(some)), replace=False)
+            nearest = points[some] @ centre_of(points, np.flatnonzero(now.labels == one))
+            now.edit(log.move({one: some[np.argsort(-nearest)[: len(rows)]]}))
         elif kind < 6:
             now.edit(log.rename(one, f"name {now.version}"))
         elif kind < 8:
@@ -120,8 +125,8 @@ def edit(run: Path, count: int) -> None:
         elif kind == 8 and len(clusters) < 120:
             members = np.flatnonzero(now.labels == one)
             if len(members) >= 4:
-                now.split(one, members, np.arange(len(members)) % 2)
-        elif len(clusters) > 80:
+                now.split(one, members, split_rows(points[members], 2))
+        elif kind == 9 and len(clusters) > 80:
             now.edit(log.merge([one, two], one))
 
 

@@ -116,6 +116,16 @@ def test_what_contradicts_itself_ends_and_takes_the_majority() -> None:
     assert learned.rounds < learning.ROUNDS
 
 
+def test_images_placed_at_random_do_not_spoil_the_others() -> None:
+    sizes = [60] * 40
+    rows, y = blobs(sizes, dim=32, spread=0.1), groups(sizes)
+    rng = np.random.default_rng(1)
+    by_hand = rng.random(len(y)) < 0.16
+    y[by_hand] = rng.integers(40, size=by_hand.sum())
+    learned = learn_groups(rows, y, by_hand, sure(len(y)))
+    assert learned.right[~by_hand].mean() >= 0.9
+
+
 def test_a_small_group_is_not_swallowed_by_a_large_one_like_it() -> None:
     rng = np.random.default_rng(0)
     sizes = [3000, 3000, 10]
@@ -140,7 +150,6 @@ def test_confidence_is_what_is_right_of_images_it_has_not_seen() -> None:
     found = logits.softmax(dim=1).max(dim=1)
     right = (found.indices.numpy() == y[~learnt]).mean()
     assert abs(float(found.values.mean()) - right) < 0.08
-    assert learned.temperature > 1.2
 
 
 @settings(max_examples=50, deadline=None)

@@ -196,13 +196,16 @@ class _Task:
 def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.ndarray]:
     """The first head that agrees with enough rows, of ever less smooth ones.
 
+    If there is none, as where places given by hand contradict each other, the one that agrees with
+    most rows, each placed by hand counted as `HAND_WEIGHT` others.
+
     Returns:
         the head; by how much more images placed by hand weighed, and the penalty; the rounds; and
         which rows it puts in their group.
     """
     hands, penalty = 1.0, PENALTY
     head: torch.Tensor | None = None
-    before = (0.0, 0.0)
+    before, most = (0.0, 0.0), -1.0
     rounds = 1
     while True:
         head = task.head(task.learned, hands, penalty, head)
@@ -210,9 +213,13 @@ def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.
         by_hand = float(right[task.by_hand].mean()) if task.by_hand.any() else 1.0
         agreed = float(right.mean()), by_hand
         enough, enough_by_hand = agreed[0] >= AGREES, agreed[1] >= AGREES_BY_HAND
+        done = enough and enough_by_hand
+        value = float(np.average(right, weights=np.where(task.by_hand, HAND_WEIGHT, 1.0)))
+        if done or value > most:
+            best, most = (head, (hands, penalty), right), value
         gained = max(agreed[0] - before[0], agreed[1] - before[1])
-        if (enough and enough_by_hand) or gained < GAIN or rounds == ROUNDS:
-            return head, (hands, penalty), rounds, right
+        if done or gained < GAIN or rounds == ROUNDS:
+            return best[0], best[1], rounds, best[2]
         before = agreed
         penalty /= 1 if enough else STEP
         # A lower penalty is mostly enough for them, and more weight costs agreement elsewhere.
