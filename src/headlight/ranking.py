@@ -59,7 +59,8 @@ class Sample(ImageSource):
         refs = sorted(whole, key=lambda ref: ref.id)[:images]  # ids are hashes
         self._refs = sorted(refs, key=lambda ref: ref.path)
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         return iter(self._refs)
 
     def read(self, path: str, limit: int) -> bytes:

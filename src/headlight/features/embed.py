@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, tee
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from headlight.images import (
     content_hash,
     decode,
 )
+from headlight.images.ahead import mapped_ahead
 
 Stages = Callable[[str], Progress | None]
 """Called with the name of a stage as it begins; returns what the stage reports progress to."""
@@ -57,8 +57,8 @@ class Prepared(NamedTuple):
     views: list[list[np.ndarray]] | BadImage | None
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+Read = tuple[ImageRef, bytes | BadImage]
+"""An image and its bytes, or why it can't be read."""
 
 
 def embed_source(
@@ -133,12 +133,12 @@ def encode(
     # Content of the images in the engines' hands, and of those whose features were no use.
     first_seen: dict[bytes, BadImage | None] = {}
 
-    def prepare(ref: ImageRef) -> Prepared:
+    def prepare(one: Read) -> Prepared:
+        ref, data = one
         content = None
         try:
-            if ref.problem:
-                raise BadImage(ref.problem)
-            data = source.read(ref.path, limits.file_bytes)
+            if isinstance(data, BadImage):
+                raise data
             content = content_hash(data)
             if known and known(ref, content):
                 return Prepared(ref, content, None)
@@ -167,7 +167,8 @@ def encode(
     def without(ref: ImageRef, content: bytes | None, why: BadImage | None) -> Encoded:
         return Encoded(ref, content, why or (first_seen.get(content) if content else None))
 
-    streams = tee(once(_ordered_map(prepare, refs)), len(engines))
+    prepared = _prepared(source, refs, limits, prepare)
+    streams = tee(once(prepared), len(engines))
     vectors = [
         engine.encode(pixels(part, stream))
         for part, (engine, stream) in enumerate(zip(engines, streams, strict=True))
@@ -216,19 +217,24 @@ def _views(
     return found
 
 
-def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``function`` over ``items`` in threads, in order, only a few items ahead of the consumer."""
-    workers = cpu_count()
-    stream = iter(items)
-    queue: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+def _prepared(
+    source: ImageSource,
+    refs: Iterable[ImageRef],
+    limits: DecodeLimits,
+    prepare: Callable[[Read], Prepared],
+) -> Iterator[Prepared]:
+    """Images read and decoded, in order, only a few ahead of the consumer."""
+
+    def read(ref: ImageRef) -> Read:
         try:
-            for item in stream:
-                queue.append(pool.submit(function, item))
-                if len(queue) > 4 * workers:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            for future in queue:
-                future.cancel()
+            if ref.problem:
+                raise BadImage(ref.problem)
+            return ref, source.read(ref.path, limits.file_bytes)
+        except BadImage as reason:
+            return ref, reason
+
+    workers = cpu_count()
+    if source.readers:
+        files = mapped_ahead(read, refs, source.readers, 2 * source.readers, "read")
+        return mapped_ahead(prepare, files, workers, 4 * workers, "decode")
+    return mapped_ahead(lambda ref: prepare(read(ref)), refs, workers, 4 * workers, "decode")
