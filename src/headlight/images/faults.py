@@ -61,10 +61,11 @@ def gone(error: BaseException) -> bool:
 
 def status_of(error: BaseException) -> int | None:
     """The status of an HTTP answer, as the libraries call it."""
-    response = getattr(error, "response", None)
-    found = [getattr(error, name, None) for name in ("status", "status_code", "code")]
-    found.append(getattr(response, "status_code", None))
-    return next((one for one in found if isinstance(one, int) and one >= 300), None)
+    for holder in (error, getattr(error, "response", None)):
+        for name in ("status", "status_code", "code"):  # in this order: aiohttp's `code` warns
+            if isinstance(found := getattr(holder, name, None), int) and found >= 300:
+                return found
+    return None
 
 
 def why_of(error: BaseException) -> str:

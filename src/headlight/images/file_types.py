@@ -10,7 +10,8 @@ _TYPES = mimetypes.MimeTypes()  # Python's own table: the machine's would differ
 _BESIDE_IMAGES = {
     *(".aae", ".bak", ".cfg", ".conf", ".db", ".gpx", ".ini", ".lnk", ".log", ".url", ".xmp"),
     *(".docx", ".md", ".odt", ".pptx", ".toml", ".xlsx", ".yaml", ".yml"),
-    *(".ipynb", ".npz", ".parquet", ".rar", ".safetensors"),
+    *(".ipynb", ".npy", ".npz", ".parquet", ".rar", ".safetensors"),
+    *(".cls", ".index", ".msgpack", ".pth", ".ten"),  # WebDataset's
 }
 _CONVERT = "isn't supported yet: convert it to JPEG or PNG"
 _VIDEO = "a video isn't supported: extract its frames as images"

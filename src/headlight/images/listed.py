@@ -65,6 +65,7 @@ class ListSource(ImageSource):
         self.readers = READERS if schemes & SCHEMES.keys() or beside.readers else 0
         self._stores: dict[str, RemoteFiles] = {}
         self._addresses: dict[str, str] = {}
+        self._problems: dict[str, str] = {}
 
     def walk(self) -> Iterator[ImageRef]:
         """See `ImageSource.walk`."""
@@ -78,7 +79,9 @@ class ListSource(ImageSource):
                     problem = f"unreadable: {reason(error)}"
                 except ValueError:  # a character no path has
                     problem = "not a path"
-            if address != name:
+            if problem:
+                self._problems[name] = problem
+            elif address != name:
                 self._addresses[name] = address
             yield image_ref(name, state, problem)
 
@@ -86,6 +89,8 @@ class ListSource(ImageSource):
         """See `ImageSource.read`; nothing that is not in the list is read."""
         if not _has(self._ids, image_id(path)):
             raise BadImage("not an image of this source", gone=True)
+        if path in self._problems:
+            raise BadImage(self._problems[path])
         address = self._addresses.get(path, path)
         if not (scheme := scheme_of(address)):
             return read_file(Path(address), limit)

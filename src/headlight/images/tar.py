@@ -8,7 +8,6 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from platformdirs import user_cache_path
 
 from headlight.errors import HeadlightError, first_line
 from headlight.images.ahead import mapped_ahead
+from headlight.images.faults import gone
 from headlight.images.file_types import claims_no_image
 from headlight.images.files import Entry, Files
 from headlight.images.folder import NOT_REGULAR, hidden, printable
@@ -77,7 +77,7 @@ class TarSource(ImageSource):
     def __init__(self, files: Files) -> None:
         self._files = files
         self.uri, self.readers = files.uri, files.readers
-        self._indexes: OrderedDict[str, Index] = OrderedDict()
+        self._indexes: dict[str, tuple[str, Index]] = {}  # with the file's state
         self._lock = threading.Lock()
 
     def walk(self) -> Iterator[ImageRef]:
@@ -94,6 +94,8 @@ class TarSource(ImageSource):
         shards = mapped_ahead(indexed, self._files.walk(ENDING), workers, workers, "tar")
         for shard, index, passed in shards:
             others += passed
+            if len(self._indexes) < INDEXES_KEPT:  # the first to be read
+                self._indexes[shard.name] = shard.state, index
             for name, member in index.items():
                 # Of the whole file: a member may change in content alone, not in size or date.
                 yield image_ref(f"{shard.name}/{name}", shard.state, member.problem)
@@ -115,22 +117,29 @@ class TarSource(ImageSource):
 
     def _member(self, shard: str, name: str) -> Member:
         with self._lock:  # one pass through a file, however many ask
-            index = self._indexes.get(shard)
-            if index is None:
-                try:
-                    index = self._index(self._files.entry(shard))[0]
-                except HeadlightError as error:
-                    raise BadImage(f"unreadable: {error}", gone=True) from error
-                self._keep(shard, index)
+            index = self._current(shard)
         if name not in index:
             raise BadImage("gone: the tar file has no such member", gone=True)
         return index[name]
 
-    def _keep(self, shard: str, index: Index) -> None:
-        self._indexes[shard] = index
-        self._indexes.move_to_end(shard)
+    def _current(self, shard: str) -> Index:
+        """The index of a file as it is now; behind a URL, as it was when first asked for."""
+        known = self._indexes.get(shard)
+        if known and self._files.readers:
+            return known[1]
+        try:
+            entry = self._files.entry(shard)
+            if known and known[0] == entry.state:
+                return known[1]
+            index = self._index(entry)[0]
+        except HeadlightError as error:
+            if error.__cause__ and gone(error.__cause__):
+                raise BadImage("gone: the tar file is not there", gone=True) from error
+            raise
+        self._indexes[shard] = entry.state, index
         if len(self._indexes) > INDEXES_KEPT:
-            self._indexes.popitem(last=False)
+            del self._indexes[next(iter(self._indexes))]
+        return index
 
     def _index(self, shard: Entry) -> tuple[Index, int]:
         """Members that may be images, and the number of files passed over."""
