@@ -152,7 +152,7 @@ def s3_store() -> Iterator[Store]:
         with serving(_handler(bucket)) as url, pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ENDPOINT_URL", url)
             patch.setenv("AWS_ACCESS_KEY_ID", "k")
-            patch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "a secret that is easy to find")
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
             s3fs.S3FileSystem.clear_instance_cache()  # of another endpoint
             yield bucket

@@ -87,13 +87,13 @@ def embed_source(
     """
     settings = store.settings
     with StoreUpdate(source, store, engine_name(engines), progress) as update:
-        last = _last_with_views(update.ids, settings.view_images)
+        chosen = _chosen_for_views(settings.view_images, len(update.ids))
         for ref, content, features in encode(
             source,
             update.todo(),
             encoders,
             engines,
-            lambda ref: settings.views if ref.id <= last else 0,
+            lambda content: settings.views if chosen(content) else 0,
             known=update.knows,
         ):
             update.add(ref, content, features)
@@ -105,7 +105,7 @@ def encode(
     refs: Iterable[ImageRef],
     encoders: Encoders,
     engines: Sequence[Engine],
-    views: Callable[[ImageRef], int],
+    views: Callable[[bytes], int],
     *,
     known: Callable[[ImageRef, bytes], bool] | None = None,
     limits: DecodeLimits | None = None,
@@ -119,7 +119,7 @@ def encode(
         refs: which images.
         encoders: prepare them: an image is decoded once for all encoders and views.
         engines: run the encoders, one each.
-        views: augmented views of an image, beside the plain one.
+        views: augmented views of an image with a given content, beside the plain one.
         known: whether the features of an image are known from its content; called in threads. Once
             an image has been returned, it must be True for others with its content.
         limits: what one image may cost.
@@ -142,7 +142,8 @@ def encode(
             content = content_hash(data)
             if known and known(ref, content):
                 return Prepared(ref, content, None)
-            return Prepared(ref, content, _views(data, ref, encoders, views(ref), limits))
+            made = _views(data, _number(content), encoders, views(content), limits)
+            return Prepared(ref, content, made)
         except BadImage as reason:
             return Prepared(ref, content, reason)
 
@@ -192,27 +193,31 @@ def encode(
             yield without(ref, content, why)
 
 
-def _last_with_views(ids: np.ndarray, images: int | None) -> int:
-    """The largest id whose image gets augmented views: ``images`` have that id or a smaller one.
+def _chosen_for_views(wanted: int | None, images: int) -> Callable[[bytes], bool]:
+    """Whether an image with a given content gets augmented views: about ``wanted`` of ``images``.
 
-    Ids are hashes: the smallest of them are a random sample, and the same one after a resume.
+    Contents are hashes: a share of them is a random sample, the same one after a resume, and
+    wherever the images lie.
     """
-    if images is None or images >= len(ids):
-        return 2**63 - 1
-    if images == 0:
-        return -(2**63) - 1
-    return int(np.partition(ids, images - 1)[images - 1])
+    if wanted is None or wanted >= images:
+        return lambda _: True
+    return lambda content: _number(content) * images < wanted * 2**64
+
+
+def _number(content: bytes) -> int:
+    """The first 64 bits of a content: all that is random about the views of an image."""
+    return int.from_bytes(content[:8], "big")
 
 
 def _views(
-    data: bytes, ref: ImageRef, encoders: Encoders, views: int, limits: DecodeLimits
+    data: bytes, number: int, encoders: Encoders, views: int, limits: DecodeLimits
 ) -> list[list[np.ndarray]]:
     """For each encoder all views of one image, (size, size, 3) uint8; decoded once."""
     image = decode(data, encoders.min_side, limits)
     found = []
     for encoder in encoders.parts:
         made = [encoder.plain_view(image)]
-        made += [augment(image, encoder.input_size, ref.id, v) for v in range(1, views + 1)]
+        made += [augment(image, encoder.input_size, number, v) for v in range(1, views + 1)]
         found.append([np.asarray(view) for view in made])
     return found
 
