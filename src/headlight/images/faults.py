@@ -20,7 +20,10 @@ _LASTING = (
     NotADirectoryError,
 )
 _LASTING_ERRNO = (1, 22, 36, 38, 39)  # not permitted, invalid, too long, no such call, not empty
-_NETWORKS = ("aiohttp", "botocore", "urllib3", "requests", "httpx", "http", "azure", "gcsfs")
+_NETWORKS = (  # the packages whose errors are of the network, unless they say otherwise
+    *("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "http"),
+    *("httpx", "httpx2", "httpcore", "httpcore2", "azure", "gcsfs", "google"),
+)
 
 _QUOTED = re.compile(r"[a-z]+://[^\s'\"]+")
 

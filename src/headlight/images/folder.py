@@ -103,7 +103,7 @@ def file_state(info: os.stat_result) -> str:
 
 def printable(path: str) -> str:
     """The path as valid Unicode: bytes that are not UTF-8 are written as ``\\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def hidden(name: str) -> bool:

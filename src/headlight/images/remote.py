@@ -68,6 +68,7 @@ class RemoteFiles(Files):
         super().__init__(uri or root, names)
         self.root, self._vital = root, vital
         self._fs = file_system(root)
+        self._fs.invalidate_cache()  # of listings: what lies there may have changed
         self._base = self._fs._strip_protocol(root)
         self._kept: dict[str, list[Entry]] = {}
         self._failures = 0
