@@ -68,7 +68,7 @@ def embed(
     """Compute features of images for `SCP.fit`, the same as those of `cluster`.
 
     Arguments:
-        source: a folder, a Parquet file with an image column, or ``digits``.
+        source: a folder, file, list or URL, see `headlight.images.open_source`; or ``digits``.
         encoder: its name, or several joined by ``+``; ``headlight encoders`` lists them.
         views: augmented views per image, besides the plain one.
         view_images: about how many images get augmented views, a random sample; None: 4,000, as
@@ -129,7 +129,7 @@ def cluster(
     edited is clustered again if its images have changed.
 
     Arguments:
-        source: a folder, a Parquet file with an image column, or ``digits``.
+        source: a folder, file, list or URL, see `headlight.images.open_source`; or ``digits``.
         n_clusters: K, at least 2, or ``auto``, to estimate it from the features.
         out: the run folder; ``./SOURCE_NAME.headlight`` if omitted.
         encoder: its name, or several joined by ``+``.

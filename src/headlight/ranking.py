@@ -55,7 +55,7 @@ class Sample(ImageSource):
     """
 
     def __init__(self, whole: ImageSource, images: int) -> None:
-        self.uri, self._whole = whole.uri, whole
+        self.uri, self.readers, self._whole = whole.uri, whole.readers, whole
         refs = sorted(whole, key=lambda ref: ref.id)[:images]  # ids are hashes
         self._refs = sorted(refs, key=lambda ref: ref.path)
 
