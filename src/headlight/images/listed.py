@@ -18,7 +18,7 @@ from headlight.errors import HeadlightError, first_line, reason
 from headlight.images.files import Files, LocalFiles
 from headlight.images.folder import file_state, read_file
 from headlight.images.listing import ImageRef, image_id, image_ref
-from headlight.images.remote import READERS, RemoteFiles, file_system
+from headlight.images.remote import READERS, RemoteFiles, require
 from headlight.images.source import BadImage, ImageSource
 from headlight.images.urls import SCHEMES, public_url, scheme_of
 
@@ -61,7 +61,7 @@ class ListSource(ImageSource):
         self.uri, self._beside, self._entries = uri, beside, entries
         schemes = {scheme_of(entry) for entry in entries}
         for scheme in schemes & SCHEMES.keys():
-            file_system(f"{scheme}://")
+            require(scheme)
         self.readers = READERS if schemes & SCHEMES.keys() or beside.readers else 0
         self._stores: dict[str, RemoteFiles] = {}
         self._addresses: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from headlight.images.urls import SCHEMES, scheme_of
 
 READERS = 32  # reads under way at a time: a store answers one in some 50 ms, whatever its load
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds until each further attempt, more or less
+_PATIENT = ("gs", "hf")  # their libraries wait and try again themselves, for minutes
 READ_SECONDS = 120.0  # for one attempt to read an image
 MOST_FAILURES = 20  # one after the other; then it is the store, not the images
 BLOCK = 4 * 2**20  # bytes read ahead in a file that holds many images
@@ -67,9 +69,8 @@ class RemoteFiles(Files):
     ) -> None:
         super().__init__(uri or root, names)
         self.root, self._vital = root, vital
-        self._fs = file_system(root)
-        self._fs.invalidate_cache()  # of listings: what lies there may have changed
-        self._base = self._fs._strip_protocol(root)
+        self._fs, self._base = _opened(root)
+        self._waits = () if scheme_of(root) in _PATIENT else WAITS
         self._kept: dict[str, list[Entry]] = {}
         self._failures = 0
 
@@ -110,7 +111,10 @@ class RemoteFiles(Files):
     def read_range(self, name: str, start: int, size: int) -> bytes:
         """See `Files.read_range`."""
         place = self._place(inside(name))
-        return self.attempt(lambda: self._bytes(place, start, start + size))
+        data = self.attempt(lambda: self._bytes(place, start, start + size))
+        if len(data) > size:
+            raise BadImage("unreadable: its server sends whole files only")
+        return data
 
     def open(self, name: str) -> IO[bytes]:
         """See `Files.open`."""
@@ -161,7 +165,7 @@ class RemoteFiles(Files):
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Attempts with longer and longer waits; one only while nothing can be read."""
-        for wait in WAITS:
+        for wait in self._waits:
             try:
                 return call()
             except Exception as error:
@@ -197,15 +201,12 @@ class RemoteFiles(Files):
             raise
 
 
-def file_system(url: str) -> Any:
-    """What reads a URL.
+def require(scheme: str) -> None:
+    """Import what reads URLs of a scheme.
 
     Raises:
         HeadlightError: it is not installed.
     """
-    import fsspec
-
-    scheme = scheme_of(url)
     module, extra = SCHEMES[scheme]
     try:
         importlib.import_module(module)
@@ -213,10 +214,26 @@ def file_system(url: str) -> Any:
         raise HeadlightError(
             f"{scheme}:// needs {module}: pip install 'headlight-images[{extra}]'"
         ) from error
+    # What goes wrong is said by us, once; without a handler a library's log lands on the terminal.
+    logging.getLogger(module).addHandler(logging.NullHandler())
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and what that calls the place.
+
+    Raises:
+        HeadlightError: it is not installed, or not set up.
+    """
+    import fsspec
+
+    scheme = scheme_of(url)
+    require(scheme)
     try:
-        return fsspec.filesystem(scheme, **_OPTIONS.get(scheme, {}))
+        found = fsspec.url_to_fs(url, **_OPTIONS.get(scheme, {}))
     except Exception as error:  # an account that is not named, a profile that does not exist
         raise HeadlightError(refusal(url, why_of(error))) from error
+    found[0].invalidate_cache()  # of listings: what lies there may have changed
+    return found
 
 
 def _state(info: Mapping[str, Any]) -> str:
