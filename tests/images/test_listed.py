@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -10,6 +11,8 @@ import pytest
 
 from headlight.errors import HeadlightError
 from headlight.images import BadImage, http, open_source, remote
+from tests.images.test_parquet import table
+from tests.images.test_tar import write_tar
 from tests.stores import Store, serving
 
 LIMIT = 2**20
@@ -30,6 +33,11 @@ def web() -> Iterator[tuple[str, dict[str, Page]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, headers, body = pages.get(self.path, (404, {}, b""))
+            asked = re.match(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+            if asked and "Accept-Ranges" in headers:
+                first, last, whole = int(asked[1]), int(asked[2]), len(body)
+                status, body = 206, body[first : last + 1]
+                headers = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{whole}"}
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(body))} | headers).items():
                 self.send_header(name, value)
@@ -242,3 +250,26 @@ def test_a_changed_file_in_a_list_is_told(tmp_path: Path) -> None:
     (after,) = open_source(tmp_path / "l.txt")
     assert before.id == after.id
     assert before.stamp != after.stamp
+
+
+def test_tables_and_archives_over_http_are_read_in_parts(
+    tmp_path: Path, web: tuple[str, dict[str, Page]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    url, pages = web
+    archive = write_tar(tmp_path / "a.tar", {"x.png": b"one", "y.png": b"two"}).read_bytes()
+    pages["/a.tar"] = (200, {"Accept-Ranges": "bytes"}, archive)
+    pages["/t.parquet?download=true"] = (200, {"Accept-Ranges": "bytes"}, table([b"1", b"2"]))
+    for spec, expected in {
+        f"{url}/a.tar": {"a.tar/x.png": b"one", "a.tar/y.png": b"two"},
+        f"{url}/t.parquet?download=true": {
+            "t.parquet?download=true#0": b"1",
+            "t.parquet?download=true#1": b"2",
+        },
+    }.items():
+        source = open_source(spec)
+        assert {ref.path: source.read(ref.path, LIMIT) for ref in source} == expected
+    pages["/a.tar"] = (200, {}, archive)  # the index is in the cache
+    source = open_source(f"{url}/a.tar")
+    with pytest.raises(BadImage, match="sends whole files only"):
+        source.read("a.tar/x.png", LIMIT)
