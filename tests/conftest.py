@@ -19,6 +19,7 @@ from headlight.clustering.constants import views_used
 from headlight.images import open_source
 from headlight.review import Review, groups_model
 from headlight.runs import Run, embed_run, fit_run
+from tests.stores import Store, s3_store
 
 KINDS = ("disc", "stripes", "noise")
 
@@ -55,6 +56,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with s3_store() as bucket:
+        yield bucket
 
 
 @pytest.fixture

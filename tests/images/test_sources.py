@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from headlight.errors import HeadlightError
-from headlight.images import BadImage, decode, open_source
+from headlight.images import BadImage, ImageRef, ImageSource, decode, open_source
+from headlight.images.folder import FolderSource
+from headlight.pipeline import cluster, default_run
 from tests.conftest import draw
 
 LIMIT = 2**20
@@ -216,3 +218,67 @@ def test_what_is_no_source_is_said_in_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(HeadlightError, match=sentence) as error:
             open_source(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "run"),
+    [
+        ("memory://bucket/pre/photos", "photos.headlight"),
+        ("memory://bucket", "bucket.headlight"),
+        ("memory://t/train-{000..003}.tar", "train.headlight"),
+        ("memory://t/train-{000..003}.parquet", "train.headlight"),
+    ],
+)
+def test_a_run_is_called_after_its_source(spec: str, run: str) -> None:
+    class Named(ImageSource):
+        uri = spec
+
+        def walk(self) -> Iterator[ImageRef]:
+            return iter(())
+
+        def read(self, path: str, limit: int) -> bytes:
+            raise NotImplementedError
+
+    assert default_run(Named()) == Path(run)
+
+
+def test_any_store_fsspec_knows_is_read_alike() -> None:
+    """Google's and Microsoft's can't be reached here: this one has no more of fsspec than they."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/pre/a/1.png": b"one", "/pre/b.png": b"two", "/pre/notes.txt": b""})
+    source = open_source("memory://pre")
+    assert {ref.path: source.read(ref.path, LIMIT) for ref in source} == {
+        "a/1.png": b"one",
+        "b.png": b"two",
+    }
+    assert source.others == 1
+    memory.rm("/pre", recursive=True)
+
+
+def test_of_two_images_with_one_name_the_first_counts(tmp_path: Path) -> None:
+    names = [f"{i}.png" for i in range(5)]
+    (tmp_path / "l.txt").write_text("\n".join(names + names[::-1]))
+    source = open_source(tmp_path / "l.txt")
+    assert [ref.path for ref in source] == names
+    assert all("no such file" in str(ref.problem) for ref in source)
+    assert source.count == len(source.listing.ids) == len(source.listing.stamps) == 5
+
+
+def test_a_source_is_walked_once_by_a_whole_command(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks = 0
+    walk = FolderSource.walk
+
+    def counted(source: FolderSource) -> Iterator[ImageRef]:
+        nonlocal walks
+        walks += 1
+        return walk(source)
+
+    monkeypatch.setattr(FolderSource, "walk", counted)
+    for _ in range(2):  # making it, and finding that nothing is to be done
+        cluster(photos, 3, out=tmp_path / "r.run", encoder="lite0@64", views=0, device="cpu")
+        assert walks == 1
+        walks = 0

@@ -108,7 +108,7 @@ def test_gone_is_told_from_unreadable(tmp_path: Path) -> None:
 
 def test_no_error_of_a_source_reaches_the_page() -> None:
     class Broken(ImageSource):
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def walk(self):  # type: ignore[no-untyped-def]
             return iter(())
 
         def read(self, path: str, limit: int) -> bytes:

@@ -155,7 +155,7 @@ def about(result: dict[str, Any]) -> str:
     """A sentence that describes the benchmark."""
     kept, viewed = result["test_images"], result["view_images"]
     judged = "evaluated on the same" if kept is None else f"evaluated on {kept:,} test images"
-    views = f"{result['views']}" + (f" of {viewed:,} images" if viewed else "")
+    views = f"{result['views']}" + (f" of about {viewed:,} images" if viewed else "")
     return (
         f"{result['title']}, K = {result['n_clusters']}: fitted on {result['images']:,} train "
         f"images, {judged}; encoder {result['encoder']}, "

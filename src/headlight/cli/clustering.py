@@ -48,7 +48,7 @@ CLUSTER = "Cluster"
     CLUSTER,
     "cluster ~/photos",
     "cluster ~/photos -k 20 --seed 1",
-    "cluster train.parquet -o train.headlight --encoder dinov2-small",
+    "cluster s3://bucket/photos --encoder dinov2-small",
 )
 def cluster(
     source: Source,

@@ -10,7 +10,9 @@ import typer
 Source = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", help="Folder of images, Parquet file with an image column, or: digits."
+        metavar="SOURCE",
+        help="Folder of images, Parquet or tar file or a folder of them, list of paths or URLs "
+        "(.txt, .csv), URL of any of these (s3://, gs://, az://, hf://, https://), or: digits.",
     ),
 ]
 RunFolder = Annotated[
@@ -61,7 +63,7 @@ ViewImages = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Number of images that get augmented views, a random sample; 4,000 if omitted "
+        help="About how many images get augmented views, a random sample; 4,000 if omitted "
         "(recipe paper: all).",
     ),
 ]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from headlight.images.folder import FolderSource
+from headlight.images.source import natural_key
 from headlight.runs import Run
 
 if TYPE_CHECKING:
@@ -89,17 +90,10 @@ class Result:
                 yield from (Row(*values) for values in zip(*columns, strict=True))
             return
         # In the source's own order each row group of a Parquet file is decoded once.
-        order = {path: i for i, path in enumerate(table["path"].to_pylist())}
+        paths = table["path"].to_pylist()
         others = [table[name].to_numpy() for name in COLUMNS[1:]]
-
-        def row(path: str, i: int) -> Row:
-            return Row(path, *(values[i].item() for values in others))
-
-        for ref in source:
-            if (i := order.pop(ref.path, None)) is not None:
-                yield row(ref.path, i)
-        for path, i in order.items():  # gone from the source: reading says why
-            yield row(path, i)
+        for i in sorted(range(len(paths)), key=lambda i: natural_key(paths[i])):
+            yield Row(paths[i], *(values[i].item() for values in others))
 
 
 def unique_names(names: dict[int, str]) -> dict[int, str]:

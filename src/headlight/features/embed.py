@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, tee
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from headlight.images import (
     content_hash,
     decode,
 )
+from headlight.images.ahead import mapped_ahead
 
 Stages = Callable[[str], Progress | None]
 """Called with the name of a stage as it begins; returns what the stage reports progress to."""
@@ -57,8 +57,8 @@ class Prepared(NamedTuple):
     views: list[list[np.ndarray]] | BadImage | None
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+Read = tuple[ImageRef, bytes | BadImage]
+"""An image and its bytes, or why it can't be read."""
 
 
 def embed_source(
@@ -87,13 +87,13 @@ def embed_source(
     """
     settings = store.settings
     with StoreUpdate(source, store, engine_name(engines), progress) as update:
-        last = _last_with_views(update.ids, settings.view_images)
+        chosen = _chosen_for_views(settings.view_images, len(update.ids))
         for ref, content, features in encode(
             source,
             update.todo(),
             encoders,
             engines,
-            lambda ref: settings.views if ref.id <= last else 0,
+            lambda content: settings.views if chosen(content) else 0,
             known=update.knows,
         ):
             update.add(ref, content, features)
@@ -105,7 +105,7 @@ def encode(
     refs: Iterable[ImageRef],
     encoders: Encoders,
     engines: Sequence[Engine],
-    views: Callable[[ImageRef], int],
+    views: Callable[[bytes], int],
     *,
     known: Callable[[ImageRef, bytes], bool] | None = None,
     limits: DecodeLimits | None = None,
@@ -119,7 +119,7 @@ def encode(
         refs: which images.
         encoders: prepare them: an image is decoded once for all encoders and views.
         engines: run the encoders, one each.
-        views: augmented views of an image, beside the plain one.
+        views: augmented views of an image with a given content, beside the plain one.
         known: whether the features of an image are known from its content; called in threads. Once
             an image has been returned, it must be True for others with its content.
         limits: what one image may cost.
@@ -133,16 +133,17 @@ def encode(
     # Content of the images in the engines' hands, and of those whose features were no use.
     first_seen: dict[bytes, BadImage | None] = {}
 
-    def prepare(ref: ImageRef) -> Prepared:
+    def prepare(one: Read) -> Prepared:
+        ref, data = one
         content = None
         try:
-            if ref.problem:
-                raise BadImage(ref.problem)
-            data = source.read(ref.path, limits.file_bytes)
+            if isinstance(data, BadImage):
+                raise data
             content = content_hash(data)
             if known and known(ref, content):
                 return Prepared(ref, content, None)
-            return Prepared(ref, content, _views(data, ref, encoders, views(ref), limits))
+            made = _views(data, _number(content), encoders, views(content), limits)
+            return Prepared(ref, content, made)
         except BadImage as reason:
             return Prepared(ref, content, reason)
 
@@ -167,7 +168,8 @@ def encode(
     def without(ref: ImageRef, content: bytes | None, why: BadImage | None) -> Encoded:
         return Encoded(ref, content, why or (first_seen.get(content) if content else None))
 
-    streams = tee(once(_ordered_map(prepare, refs)), len(engines))
+    prepared = _prepared(source, refs, limits, prepare)
+    streams = tee(once(prepared), len(engines))
     vectors = [
         engine.encode(pixels(part, stream))
         for part, (engine, stream) in enumerate(zip(engines, streams, strict=True))
@@ -191,44 +193,53 @@ def encode(
             yield without(ref, content, why)
 
 
-def _last_with_views(ids: np.ndarray, images: int | None) -> int:
-    """The largest id whose image gets augmented views: ``images`` have that id or a smaller one.
+def _chosen_for_views(wanted: int | None, images: int) -> Callable[[bytes], bool]:
+    """Whether an image with a given content gets augmented views: about ``wanted`` of ``images``.
 
-    Ids are hashes: the smallest of them are a random sample, and the same one after a resume.
+    Contents are hashes: a share of them is a random sample, the same one after a resume, and
+    wherever the images lie.
     """
-    if images is None or images >= len(ids):
-        return 2**63 - 1
-    if images == 0:
-        return -(2**63) - 1
-    return int(np.partition(ids, images - 1)[images - 1])
+    if wanted is None or wanted >= images:
+        return lambda _: True
+    return lambda content: _number(content) * images < wanted * 2**64
+
+
+def _number(content: bytes) -> int:
+    """The first 64 bits of a content: all that is random about the views of an image."""
+    return int.from_bytes(content[:8], "big")
 
 
 def _views(
-    data: bytes, ref: ImageRef, encoders: Encoders, views: int, limits: DecodeLimits
+    data: bytes, number: int, encoders: Encoders, views: int, limits: DecodeLimits
 ) -> list[list[np.ndarray]]:
     """For each encoder all views of one image, (size, size, 3) uint8; decoded once."""
     image = decode(data, encoders.min_side, limits)
     found = []
     for encoder in encoders.parts:
         made = [encoder.plain_view(image)]
-        made += [augment(image, encoder.input_size, ref.id, v) for v in range(1, views + 1)]
+        made += [augment(image, encoder.input_size, number, v) for v in range(1, views + 1)]
         found.append([np.asarray(view) for view in made])
     return found
 
 
-def _ordered_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """``function`` over ``items`` in threads, in order, only a few items ahead of the consumer."""
-    workers = cpu_count()
-    stream = iter(items)
-    queue: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+def _prepared(
+    source: ImageSource,
+    refs: Iterable[ImageRef],
+    limits: DecodeLimits,
+    prepare: Callable[[Read], Prepared],
+) -> Iterator[Prepared]:
+    """Images read and decoded, in order, only a few ahead of the consumer."""
+
+    def read(ref: ImageRef) -> Read:
         try:
-            for item in stream:
-                queue.append(pool.submit(function, item))
-                if len(queue) > 4 * workers:
-                    yield queue.popleft().result()
-            while queue:
-                yield queue.popleft().result()
-        finally:
-            for future in queue:
-                future.cancel()
+            if ref.problem:
+                raise BadImage(ref.problem)
+            return ref, source.read(ref.path, limits.file_bytes)
+        except BadImage as reason:
+            return ref, reason
+
+    workers = cpu_count()
+    if source.readers:
+        files = mapped_ahead(read, refs, source.readers, 2 * source.readers, "read")
+        return mapped_ahead(prepare, files, workers, 4 * workers, "decode")
+    return mapped_ahead(lambda ref: prepare(read(ref)), refs, workers, 4 * workers, "decode")

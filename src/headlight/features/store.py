@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError, first_line
+from headlight.features.contents import as_numpy
 from headlight.memory import available_memory
 
 if TYPE_CHECKING:
@@ -257,8 +258,12 @@ class FeatureStore:
                         found[key] = np.stack(stack)
         return found
 
-    def load(self) -> tuple[pa.Array, Features]:
-        """All features, sorted by the bytes of the path, independent of the order of appends.
+    def load(self, *, by_content: bool = False) -> tuple[pa.Array, Features]:
+        """All features, in an order independent of that of appends.
+
+        Arguments:
+            by_content: sorted by the images' content, whatever they are called; else, and among
+                copies, by the bytes of the path.
 
         Returns:
             paths: (n,) strings.
@@ -270,6 +275,9 @@ class FeatureStore:
             paths = dataset.to_table(columns=["path"], scan_in_order=True)["path"].combine_chunks()
             there = self._have_views(dataset)
         order = pc.sort_indices(paths).to_numpy()
+        if by_content:
+            contents = as_numpy(self.rows("content")["content"])
+            order = order[np.argsort(contents[order], kind="stable")]
         target = np.empty(len(order), np.int64)
         target[order] = np.arange(len(order))
         return paths.take(pa.array(order)), self._features(target, there)

@@ -98,8 +98,8 @@ class StoreUpdate:
     ) -> None:
         self._source, self._store, self._progress = source, store, progress
         self._engine = engine
-        marks = np.fromiter(((ref.id, ref.stamp) for ref in source), np.dtype((np.int64, 2)))
-        self.ids = marks[:, 0]
+        self._listing = source.listing
+        self.ids = self._listing.ids
         rows = store.rows("id", "stamp", "content", "place")
         ids, stamps, places = (rows[name].to_numpy() for name in ("id", "stamp", "place"))
         contents = as_numpy(rows["content"])
@@ -110,14 +110,14 @@ class StoreUpdate:
         at = np.minimum(np.searchsorted(self.ids[order], ids), len(order) - 1)
         there = self.ids[order[at]] == ids if len(order) else np.zeros(len(ids), bool)
         same = there.copy()
-        same[there] = marks[order[at[there]], 1] == stamps[there]
+        same[there] = self._listing.stamps[order[at[there]]] == stamps[there]
         # An image that somehow got two rows is taken for new: both go, and it is encoded again.
         _, which, counts = np.unique(ids[same], return_inverse=True, return_counts=True)
         twice = np.zeros(len(ids), bool)
         twice[same] = counts[which] > 1
         usable = has_content & ~twice
         self._known = KnownContents(contents[usable], ids[usable])
-        if len(ids) and not there.any() and not (reads and self._finds_any(marks, stamps)):
+        if len(ids) and not there.any() and not (reads and self._finds_any(stamps)):
             raise HeadlightError(
                 "none of the images embedded before are in the source any more: "
                 "check the source, or choose another run folder with -o"
@@ -151,7 +151,11 @@ class StoreUpdate:
 
     def todo(self) -> Iterator[ImageRef]:
         """The images to encode, in the source's order."""
-        return (ref for ref in self._source if not self._has(ref))
+        if not len(self._kept):
+            return iter(self._listing)
+        at = np.minimum(np.searchsorted(self._kept, self.ids), len(self._kept) - 1)
+        done = (self._kept[at] == self.ids) & (self._stamps[at] == self._listing.stamps)
+        return self._listing.at(np.flatnonzero(~done))
 
     def knows(self, ref: ImageRef, content: bytes) -> bool:
         """Whether `add` needs no features of an image with this content."""
@@ -255,24 +259,18 @@ class StoreUpdate:
         if self._commits % COMMITS_UNTIL_TIDY == 0:
             self._store.tidy()
 
-    def _finds_any(self, marks: np.ndarray, stamps: np.ndarray) -> bool:
+    def _finds_any(self, stamps: np.ndarray) -> bool:
         """Whether some of the source's images have a known content: their paths are all new.
 
         A sample is read, first of files with a known size and time.
         """
-        order = np.lexsort((self.ids, ~np.isin(marks[:, 1], stamps)))[:SAMPLE]
-        wanted = set(self.ids[order].tolist())
-        for ref in self._source:
-            if ref.id in wanted:
-                with suppress(BadImage):
-                    data = self._source.read(ref.path, DecodeLimits().file_bytes)
-                    if self._known.get(content_hash(data)) is not None:
-                        return True
+        order = np.lexsort((self.ids, ~np.isin(self._listing.stamps, stamps)))[:SAMPLE]
+        for ref in self._listing.at(np.sort(order)):
+            with suppress(BadImage):
+                data = self._source.read(ref.path, DecodeLimits().file_bytes)
+                if self._known.get(content_hash(data)) is not None:
+                    return True
         return False
-
-    def _has(self, ref: ImageRef) -> bool:
-        i = place(self._kept, ref.id)
-        return i is not None and bool(self._stamps[i] == ref.stamp)
 
     def _lacks(self, ref: ImageRef) -> bool:
         """Whether the image has a row without a content."""

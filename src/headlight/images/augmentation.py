@@ -34,7 +34,7 @@ def augment(image: Image.Image, size: int, image_id: int, view: int) -> Image.Im
     Arguments:
         image: RGB.
         size: side of the square result, pixels.
-        image_id: signed 64-bit id of the image (`ImageRef.id`).
+        image_id: a number that tells the image from others, 64 bits.
         view: 1 for the first augmented view.
 
     Returns:

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from headlight.images.source import BadImage, ImageRef, ImageSource
+from headlight.images.listing import ImageRef, image_ref
+from headlight.images.source import BadImage, ImageSource
 
 
 class DigitsSource(ImageSource):
@@ -16,9 +17,10 @@ class DigitsSource(ImageSource):
 
     uri = "digits"
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         for row in range(len(self._data.images)):
-            yield ImageRef(f"digits/{row:04d}.png", 64, 0)
+            yield image_ref(f"digits/{row:04d}.png", "64:0")
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`; the bytes are a PNG file."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import mimetypes
+from functools import lru_cache
 from pathlib import PurePosixPath
+from posixpath import splitext
 
 _TYPES = mimetypes.MimeTypes()  # Python's own table: the machine's would differ from place to place
 # Left beside photographs by systems and programs, and unknown to Python's table.
 _BESIDE_IMAGES = {
     *(".aae", ".bak", ".cfg", ".conf", ".db", ".gpx", ".ini", ".lnk", ".log", ".url", ".xmp"),
     *(".docx", ".md", ".odt", ".pptx", ".toml", ".xlsx", ".yaml", ".yml"),
-    *(".ipynb", ".npz", ".parquet", ".rar", ".safetensors"),
+    *(".ipynb", ".npy", ".npz", ".parquet", ".rar", ".safetensors"),
+    *(".cls", ".index", ".msgpack", ".pth", ".ten"),  # WebDataset's
 }
 _CONVERT = "isn't supported yet: convert it to JPEG or PNG"
 _VIDEO = "a video isn't supported: extract its frames as images"
@@ -36,9 +39,14 @@ _MAGIC = (
 
 def claims_no_image(name: str) -> bool:
     """Whether a file's extension says that it is neither an image nor a video."""
-    kind, encoding = _TYPES.guess_type(PurePosixPath("/", name).as_uri())
+    return _no_image(splitext(name)[1].lower())
+
+
+@lru_cache(4096)  # a look into the table costs more than all else that listing a file does
+def _no_image(extension: str) -> bool:
+    kind, encoding = _TYPES.guess_type(PurePosixPath(f"/x{extension}").as_uri())
     named = bool(kind) and not str(kind).startswith(("image/", "video/"))
-    return named or bool(encoding) or PurePosixPath(name).suffix.lower() in _BESIDE_IMAGES
+    return named or bool(encoding) or extension in _BESIDE_IMAGES
 
 
 def why_unsupported(data: bytes) -> str | None:

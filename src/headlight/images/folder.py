@@ -10,7 +10,10 @@ from pathlib import Path
 
 from headlight.errors import reason
 from headlight.images.file_types import claims_no_image
-from headlight.images.source import BadImage, ImageRef, ImageSource
+from headlight.images.listing import ImageRef, image_ref
+from headlight.images.source import BadImage, ImageSource, within_limit
+
+NOT_REGULAR = "not a regular file"
 
 
 class FolderSource(ImageSource):
@@ -30,7 +33,8 @@ class FolderSource(ImageSource):
         self.root = root
         self.uri = str(root.resolve())
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         others = 0
         seen: set[tuple[int, int]] = set()
         waiting = [
@@ -46,37 +50,26 @@ class FolderSource(ImageSource):
                         seen.add((info.st_dev, info.st_ino))
                         names = sorted(os.listdir(file), reverse=True)  # noqa: PTH208
                         prefix = path and path + "/"
-                        waiting += [prefix + name for name in names if not _hidden(name)]
+                        waiting += [prefix + name for name in names if not hidden(name)]
                     continue
             except OSError as error:
-                yield ImageRef(_printable(path), 0, 0, f"unreadable: {_why(error)}")
+                yield image_ref(printable(path), "0:0", f"unreadable: {_why(error)}")
                 continue
             if claims_no_image(path):
                 others += 1
-            elif _printable(path) != path:
+            elif printable(path) != path:
                 problem = "the file name is not valid UTF-8: rename the file to use it"
-                yield ImageRef(_printable(path), info.st_size, info.st_mtime_ns, problem)
+                yield image_ref(printable(path), file_state(info), problem)
             elif not stat.S_ISREG(info.st_mode):
                 # Opening a pipe or a device could wait for ever.
-                yield ImageRef(path, 0, info.st_mtime_ns, "not a regular file")
+                yield image_ref(path, f"0:{info.st_mtime_ns}", NOT_REGULAR)
             else:
-                yield ImageRef(path, info.st_size, info.st_mtime_ns)
+                yield image_ref(path, file_state(info))
         self.others = others
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`."""
-        file = self.file(path)
-        try:
-            if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
-                raise BadImage("not a regular file")
-            with file.open("rb") as stream:
-                data = stream.read(limit + 1)
-        except OSError as error:
-            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
-            raise BadImage(f"unreadable: {_why(error)}", gone) from error
-        if len(data) > limit:
-            raise BadImage(f"larger than the limit of {limit / 2**20:.0f} MiB")
-        return data
+        return read_file(self.file(path), limit)
 
     def file(self, path: str) -> Path:
         """The file behind ``path``; never one outside the folder.
@@ -90,12 +83,31 @@ class FolderSource(ImageSource):
         return self.root.joinpath(*parts)
 
 
-def _printable(path: str) -> str:
+def read_file(file: Path, limit: int) -> bytes:
+    """The bytes of a regular file: see `ImageSource.read`."""
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
+            raise BadImage(NOT_REGULAR)
+        with file.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise BadImage(f"unreadable: {_why(error)}", gone) from error
+    return within_limit(data, limit)
+
+
+def file_state(info: os.stat_result) -> str:
+    """What tells a changed file."""
+    return f"{info.st_size}:{info.st_mtime_ns}"
+
+
+def printable(path: str) -> str:
     """The path as valid Unicode: bytes that are not UTF-8 are written as ``\\xNN``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a file or folder is passed over: its name begins with a dot, or it is a run."""
     return name.startswith(".") or name.endswith(".headlight")
 
 

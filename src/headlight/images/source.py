@@ -6,8 +6,9 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+from headlight.images.listing import ImageRef, Listing
 
 
 class BadImage(Exception):  # noqa: N818 - not a failure of the program: a verdict on one image
@@ -23,36 +24,16 @@ class BadImage(Exception):  # noqa: N818 - not a failure of the program: a verdi
         self.gone = gone
 
 
-@dataclass(frozen=True)
-class ImageRef:
-    """One image of a source, known by name and not yet read.
-
-    Arguments:
-        path: name of the image inside its source, unique there, with ``/`` between folders.
-        size: bytes of the file that holds it; with ``mtime_ns`` it tells a changed file.
-        mtime_ns: time of that file's last change, nanoseconds since 1970.
-        problem: why the image is known to be unusable before it is read, if it is.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    problem: str | None = None
-
-    @cached_property
-    def id(self) -> int:
-        """A signed 64-bit id made from the path alone: the same wherever the source lies."""
-        return _hash64(self.path.encode("utf-8", "surrogatepass"))
-
-    @cached_property
-    def stamp(self) -> int:
-        """A signed 64-bit mark of the file's state: another size or time gives another stamp."""
-        return _hash64(f"{self.size}:{self.mtime_ns}".encode())
-
-
 def content_hash(data: bytes) -> bytes:
     """What tells an image wherever it lies: BLAKE2b of its file's bytes, 128 bits."""
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def within_limit(data: bytes, limit: int) -> bytes:
+    """The bytes read of an image, at most one more than ``limit``; `BadImage` if they are more."""
+    if len(data) > limit:
+        raise BadImage(f"larger than the limit of {limit / 2**20:.0f} MiB")
+    return data
 
 
 def natural_key(path: str) -> list[tuple[int, str]]:
@@ -62,21 +43,28 @@ def natural_key(path: str) -> list[tuple[int, str]]:
 
 
 class ImageSource(ABC):
-    """A collection of images that can be walked in a stable order and read one by one."""
+    """A collection of images that is listed once, in a stable order, and read one by one.
+
+    An open source stays as it was when it was first listed: open it again to see what has changed.
+    """
 
     uri: str
-    """What the user typed, made absolute: opens the same source again from anywhere."""
+    """What the user typed, made absolute: opens the same source again from anywhere, also in
+    another process. It holds no credentials."""
 
     others: int = 0
-    """Files that don't claim to be images, skipped when the source was last walked to its end."""
+    """Files that don't claim to be images, skipped when the source was listed."""
+
+    readers: int = 0
+    """Reads to have under way at a time where each waits for a network; 0: reading is fast."""
 
     @abstractmethod
-    def __iter__(self) -> Iterator[ImageRef]:
-        """All images, in the same order every time, without reading them."""
+    def walk(self) -> Iterator[ImageRef]:
+        """All images as they are now, in the same order every time, without reading them."""
 
     @abstractmethod
     def read(self, path: str, limit: int) -> bytes:
-        """Bytes of the image named ``path``.
+        """Bytes of the image named ``path``; safe to call from several threads, in any order.
 
         Arguments:
             path: `ImageRef.path` of one of this source's images.
@@ -84,6 +72,7 @@ class ImageSource(ABC):
 
         Raises:
             BadImage: it can't be read, or is larger than ``limit``.
+            HeadlightError: the source as a whole can't be read any more.
         """
 
     def labels(self) -> dict[str, str] | None:
@@ -91,10 +80,14 @@ class ImageSource(ABC):
         return None
 
     @cached_property
+    def listing(self) -> Listing:
+        """All images, found by the one walk there is."""
+        return Listing(self.walk())
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return iter(self.listing)
+
+    @property
     def count(self) -> int:
-        """Number of images, found by walking the source once."""
-        return sum(1 for _ in self)
-
-
-def _hash64(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little", signed=True)
+        """Number of images."""
+        return len(self.listing)

@@ -47,7 +47,7 @@ def find_rows(run: Run, files: Sequence[str]) -> np.ndarray:
 
     Arguments:
         run: fitted.
-        files: of each image the path in ``run.assignments``, or that of the file on disk.
+        files: of each image the path in ``run.assignments``, that of the file on disk, or its URL.
 
     Returns:
         int64 (m,), ascending, each once.
@@ -55,8 +55,11 @@ def find_rows(run: Run, files: Sequence[str]) -> np.ndarray:
     Raises:
         HeadlightError: one is not an image of the run, or could be either of two.
     """
-    root = Path(run.info.source.uri)
-    spelled = [dict.fromkeys((file, *_inside(root, file))) for file in files]
+    uri = run.info.source.uri
+    spelled = [
+        dict.fromkeys((file, file.removeprefix(f"{uri}/"), *_inside(Path(uri), file)))
+        for file in files
+    ]
     # As bytes: the name of a file need not be valid Unicode.
     wanted = pa.array([os.fsencode(path) for paths in spelled for path in paths], pa.binary())
     paths = run.assignments["path"].combine_chunks()
@@ -76,7 +79,7 @@ def find_rows(run: Run, files: Sequence[str]) -> np.ndarray:
 
 
 def _inside(root: Path, file: str) -> list[str]:
-    """What a file on disk may be called in a source, whose folders may be links, as may be it."""
+    """What a file may be called in a source, whose folders may be links, as may be it."""
     with suppress(OSError, RuntimeError):  # links in a circle
         path = Path(file).absolute()
         if ".." in path.parts:

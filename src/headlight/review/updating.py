@@ -102,7 +102,7 @@ def update_run(
             lost, and the same command goes on.
     """
     run.fit  # noqa: B018 - says what is missing
-    opened = run.source if source is None else source
+    opened = load_run(run.path).source if source is None else source  # as its images are now
     nothing = not len(run.quarantine) and in_step(run, opened)
     if nothing and run.fit.features == features_digest(run.features):
         return run, UpdateReport(EmbedReport(kept=opened.count))

@@ -54,7 +54,7 @@ def embed_run(
         encoder: its name, or several joined by ``+``; or ``features:FILE``, see `FeatureFile`.
         views: augmented views per image, besides the plain one; 0 or more. A file of features has
             its own.
-        view_images: number of images with augmented views, a random sample; None: all.
+        view_images: about how many images get augmented views, a random sample; None: all.
         device, precision: see `headlight.engines.make_engine`; a run that is resumed keeps its
             arithmetic unless another is given.
         progress: called with the number of images done and their total.

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headlight.errors import HeadlightError
+from headlight.images import image_id
 from headlight.runs.image_keys import as_numpy, sorted_images
 from headlight.runs.run import Run
 
@@ -81,15 +82,15 @@ def in_step(run: Run, source: ImageSource) -> bool:
     Images that could not be used don't count. False where the run's files can't be read.
     """
     try:
-        unusable = set(run.quarantine["path"].to_pylist())
+        unusable = [image_id(path) for path in run.quarantine["path"].to_pylist()]
         rows = run.features.rows("id", "stamp")
     except HeadlightError:  # embedding makes them again, or says what is wrong
         return False
-    stored = dict(zip(rows["id"].to_pylist(), rows["stamp"].to_pylist(), strict=True))
-    found = 0
-    for ref in source:
-        if stored.get(ref.id) == ref.stamp:
-            found += 1
-        elif ref.path not in unusable:
-            return False
-    return found == len(stored)
+    ids, stamps = (rows[name].to_numpy() for name in ("id", "stamp"))
+    order = np.argsort(ids)
+    here = source.listing
+    same = np.zeros(len(here), bool)
+    if len(ids):
+        at = order[np.minimum(np.searchsorted(ids[order], here.ids), len(ids) - 1)]
+        same = (ids[at] == here.ids) & (stamps[at] == here.stamps)
+    return int(same.sum()) == len(ids) and bool(np.isin(here.ids[~same], unusable).all())

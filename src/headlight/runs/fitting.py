@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 
 from headlight.counts import counted
 from headlight.encoders import part_names
@@ -101,7 +102,8 @@ def fit_run(
     }  # fmt: skip
     with locked(run.path):
         store = run.features
-        paths, stored = store.load()
+        # By content: where the images lie, and what they are called, changes no cluster.
+        paths, stored = store.load(by_content=True)
         plain = stored.plain
         if len(plain) != run.info.source.images:
             raise HeadlightError(
@@ -126,8 +128,9 @@ def fit_run(
         xy = image_map(map_points(rows), scp.labels_)
         mapped = time.perf_counter() - started
         duplicates = near_duplicates(plain, rows, mean)
-        named, images = sorted_images(store.rows("path", "content"))
-        assert named.equals(paths)  # noqa: S101 - both by the bytes of the path
+        named, keys = sorted_images(store.rows("path", "content"))
+        by_path = pc.index_in(named, paths)
+        images = keys.take(pc.index_in(paths, named))
         assignments = assignments_table(
             paths,
             images,
@@ -164,7 +167,7 @@ def fit_run(
             info,
             fit,
             scp,
-            assignments=assignments,
+            assignments=assignments.take(by_path),
             clusters=clusters,
             current=joining is None,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from headlight.benchmark.datasets.base import Splits, require_labels
 from headlight.benchmark.datasets.parquet import ParquetSplit, read_labels, split_files
 from headlight.errors import HeadlightError
-from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.images import BadImage, ImageRef, ImageSource, image_id
 from headlight.images.folder import FolderSource
 
 FOLDERS = ("train", ".", "ILSVRC/Data/CLS-LOC/train")
@@ -80,10 +80,12 @@ class ClassFolders(ImageSource):
         self.uri = f"{root.resolve()}#{subset.title}"
         self._folders = {name: FolderSource(root / name) for name in subset.classes}
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         for name, folder in self._folders.items():
             for ref in folder:
-                yield replace(ref, path=f"{name}/{ref.path}")
+                path = f"{name}/{ref.path}"
+                yield ref._replace(path=path, id=image_id(path))
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`."""

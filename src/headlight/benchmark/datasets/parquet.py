@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 from headlight.benchmark.datasets.base import Splits, require_labels
 from headlight.errors import HeadlightError
-from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.images import BadImage, ImageRef, ImageSource, image_ref
+from headlight.images.files import LocalFiles
+from headlight.images.folder import file_state
 from headlight.images.parquet import ParquetSource
 
 PART = re.compile(r"-(\d+)-of-(\d+)\.parquet$")
@@ -36,14 +38,17 @@ class ParquetSplit(ImageSource):
     ) -> None:
         self.uri = uri
         self._files = {file.name: file for file in files}
-        self._sources = {file.name: ParquetSource(file) for file in files}
+        self._sources = {
+            file.name: ParquetSource(LocalFiles(file.parent, [file.name])) for file in files
+        }
         self._labels = labels
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         for name, file in self._files.items():
             info = file.stat()
             for row in self._labels[name][0].tolist():
-                yield ImageRef(f"{name}#{row}", info.st_size, info.st_mtime_ns)
+                yield image_ref(f"{name}#{row}", file_state(info))
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headlight.images import BadImage, ImageRef, ImageSource
+from headlight.images import BadImage, ImageRef, ImageSource, image_ref
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,11 @@ class PixelSource(ImageSource):
         self.uri = uri
         self._blocks = {block.name: block for block in blocks}
 
-    def __iter__(self) -> Iterator[ImageRef]:
+    def walk(self) -> Iterator[ImageRef]:
+        """See `ImageSource.walk`."""
         for block in self._blocks.values():
             for row in range(len(block.pixels)):
-                yield ImageRef(f"{block.name}#{row}", block.pixels.nbytes, block.mtime_ns)
+                yield image_ref(f"{block.name}#{row}", f"{block.pixels.nbytes}:{block.mtime_ns}")
 
     def read(self, path: str, limit: int) -> bytes:
         """See `ImageSource.read`; the bytes are a PPM file."""

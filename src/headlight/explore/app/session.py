@@ -23,7 +23,7 @@ from headlight.explore.app.opening import Opened, open_run
 from headlight.explore.app.refit import Proposal, propose
 from headlight.explore.app.vectors import Vectors
 from headlight.explore.palette import palette
-from headlight.images import ImageRef
+from headlight.images import image_id
 from headlight.review import log as edits
 from headlight.review.comparing import Comparison, compare
 from headlight.review.log import Edit
@@ -75,7 +75,7 @@ class Session:
         self.paths = run.assignments["path"]
         self._confidence = run.assignments["confidence"].to_numpy()
         self._fitted = run.assignments["cluster"].to_numpy().astype(np.int32)
-        ids = array("q", (ImageRef(name, 0, 0).id for name in self.paths.to_pylist()))
+        ids = array("q", (image_id(name) for name in self.paths.to_pylist()))
         self.cache = PictureCache(path / "thumbnails.sqlite", ids)
         self.pictures = Pictures(self.opened.source, self.paths, self.cache)
         self.vectors = Vectors(run)

@@ -99,7 +99,7 @@ def settings_of(info: RunInfo, fit: FitInfo) -> list[tuple[str, str]]:
 
 def _views(encoder: EncoderInfo) -> str:
     some = encoder.view_images
-    return str(encoder.views) + (f", of {some:,} images at most" if some is not None else "")
+    return str(encoder.views) + (f", of about {some:,} images at most" if some is not None else "")
 
 
 def _time(info: RunInfo) -> list[Figure]:
