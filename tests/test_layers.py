@@ -16,6 +16,7 @@ FLOORS = (
     ("watching", "pipeline", "ranking", "benchmark", "run"),
     ("explore",),
     ("export",),
+    ("distributed",),
     ("review",),
     ("runs",),
     ("evaluation",),

@@ -11,7 +11,7 @@ import numpy as np
 
 from headlight.encoders import Encoders
 from headlight.engines import Engine, engine_name
-from headlight.features import FeatureStore, StoreSettings, embed_source
+from headlight.features import EncodingHere, FeatureStore, StoreSettings, embed_source
 from headlight.images import ImageRef, ImageSource
 
 
@@ -65,7 +65,7 @@ def embed(
     )
     with tempfile.TemporaryDirectory() as folder:
         store = FeatureStore.create(Path(folder) / "features.lance", settings)
-        report = embed_source(source, store, encoders, engines)
+        report = embed_source(source, store, EncodingHere(encoders, engines))
         assert report.added == len(source.refs), report.quarantine[:3]
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from headlight.clustering import Features
 from headlight.clustering.constants import views_used
 from headlight.devices import resolve_devices
+from headlight.distributed import on_ray
 from headlight.errors import HeadlightError
 from headlight.features import EmbedReport, Progress, Stages
 from headlight.images import ImageSource, open_source
@@ -118,6 +119,7 @@ def cluster(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    ray: str | None = None,
     fresh: bool = False,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
@@ -142,6 +144,8 @@ def cluster(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: of the encoder: ``f32``, ``bf16``, or ``auto``: bf16 if it is faster
             and the features stay accurate.
+        ray: encode on a Ray cluster: ``local`` starts one on this machine, ``auto`` finds the one
+            that runs, else its address; None: in this process.
         fresh: start over even if the run has edits; they are set aside with the earlier fit.
         stages: called with ``embed``, ``fit``, ``map`` (or ``update`` instead of both) and
             ``report``, in this order; returns the progress callback of each.
@@ -171,6 +175,7 @@ def cluster(
         "view_images": view_images,
         "device": device,
         "precision": precision,
+        "where": on_ray(ray) if ray else None,
     }
     if former and living:
         if view_images is None:  # then as before
@@ -209,6 +214,7 @@ def update(
     *,
     encoder: str | None = None,
     device: str | None = None,
+    ray: str | None = None,
     stages: Stages | None = None,
     on_embedded: Callable[[EmbedReport], None] | None = None,
 ) -> tuple[Run, UpdateReport]:
@@ -216,7 +222,7 @@ def update(
 
     Arguments:
         run: the folder.
-        source, encoder, device, stages, on_embedded: see `Run.update`.
+        source, encoder, device, ray, stages, on_embedded: see `Run.update`.
 
     Returns:
         The run, and what was done.
@@ -226,7 +232,7 @@ def update(
     """
     updated = as_run(load_run(run))
     report = updated.update(
-        source, encoder=encoder, device=device, stages=stages, on_embedded=on_embedded
+        source, encoder=encoder, device=device, ray=ray, stages=stages, on_embedded=on_embedded
     )
     return updated, report
 

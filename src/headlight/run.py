@@ -73,7 +73,7 @@ class Run(runs.Run):
         Arguments:
             source: a folder, file, list or URL, see `headlight.images.open_source`, or an
                 `ImageSource`.
-            options: of `headlight.review.predict_run`: device, progress, encoder.
+            options: of `headlight.review.predict_run`: device, progress, encoder, where.
 
         Returns:
             One row per image; columns as there.
@@ -106,6 +106,7 @@ class Run(runs.Run):
         *,
         encoder: str | None = None,
         device: str | None = None,
+        ray: str | None = None,
         stages: Stages | None = None,
         on_embedded: Callable[[EmbedReport], None] | None = None,
     ) -> UpdateReport:
@@ -120,6 +121,7 @@ class Run(runs.Run):
             encoder: name of the run's encoder; required only if it is ``torch:``, which imports
                 code.
             device: where to embed; None: as before.
+            ray: encode on a Ray cluster: ``local``, ``auto`` or an address, as for `cluster`.
             stages: called with ``embed``, ``update`` and ``report``, in this order; returns the
                 progress callback of each.
             on_embedded: called with the `EmbedReport` after embedding.
@@ -131,6 +133,7 @@ class Run(runs.Run):
             HeadlightError: the run is not fitted, or its images or features can't be read; nothing
                 is lost, and the same command goes on.
         """
+        from headlight.distributed import on_ray
         from headlight.explore import write_report
         from headlight.images import open_source
         from headlight.review import update_run
@@ -145,7 +148,9 @@ class Run(runs.Run):
                 f"`headlight update {self.path}`; if all of them were moved to {opened.uri}, run "
                 f"`{moved}` first"
             )
-        options = {} if device is None else {"device": device}
+        options: dict[str, Any] = {} if device is None else {"device": device}
+        if ray:
+            options["where"] = on_ray(ray)
         updated, report = update_run(
             self, opened, stages=stages, on_embedded=on_embedded, **options
         )

@@ -9,7 +9,7 @@ import pytest
 from headlight.encoders import Encoders, load_encoder
 from headlight.engines.base import Engine
 from headlight.errors import HeadlightError
-from headlight.features import FeatureStore, StoreSettings, embed_source
+from headlight.features import EncodingHere, FeatureStore, StoreSettings, embed_source
 from headlight.features import update as update_module
 from headlight.images import content_hash, open_source
 from tests.conftest import all_views, draw
@@ -43,7 +43,7 @@ def store(photos: Path, tmp_path: Path) -> FeatureStore:
 
 
 def embed(photos: Path, store: FeatureStore, engine: Engine | None = None):
-    return embed_source(open_source(photos), store, ONE, [engine or MeanColour()])
+    return embed_source(open_source(photos), store, EncodingHere(ONE, [engine or MeanColour()]))
 
 
 def contents(store: FeatureStore) -> tuple[list[str], np.ndarray]:
@@ -197,7 +197,12 @@ def test_other_files_are_counted_apart(photos: Path, store: FeatureStore) -> Non
 def test_progress_ends_at_the_total(photos: Path, store: FeatureStore) -> None:
     (photos / "text.png").write_text("x")
     seen: list[tuple[int, int]] = []
-    embed_source(open_source(photos), store, ONE, [MeanColour()], lambda *step: seen.append(step))
+    embed_source(
+        open_source(photos),
+        store,
+        EncodingHere(ONE, [MeanColour()]),
+        lambda *step: seen.append(step),
+    )
     assert seen == [(i, 37) for i in range(1, 38)]
 
 
@@ -291,7 +296,9 @@ def test_fused_encoders_stand_side_by_side(photos: Path, tmp_path: Path) -> None
             str(photos), both.name, "w", both.dim, 1, "sized", dims=both.dims, view_images=20
         )
         store = FeatureStore.create(tmp_path / f"{name}.lance", settings)
-        report = embed_source(open_source(photos), store, both, [Sized() for _ in parts])
+        report = embed_source(
+            open_source(photos), store, EncodingHere(both, [Sized() for _ in parts])
+        )
         assert len(report.quarantine) == 1
         stores.append(store.load()[1])
     one, other, both = stores

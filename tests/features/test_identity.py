@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headlight.errors import HeadlightError
-from headlight.features import FeatureStore, embed_source
+from headlight.features import EncodingHere, FeatureStore, embed_source
 from headlight.features import update as update_module
 from headlight.features.contents import DTYPE, KnownContents
 from headlight.features.store import CHECK_KEY, _checks
@@ -319,5 +319,5 @@ def test_images_are_read_once(
     one = type(source).read
     monkeypatch.setattr(type(source), "read", lambda *args: (read.append(args[1]), one(*args))[1])
     store = new_store(photos, tmp_path / "features.lance")
-    embed_source(source, store, ONE, [MeanColour()])
+    embed_source(source, store, EncodingHere(ONE, [MeanColour()]))
     assert sorted(read) == [ref.path for ref in source]

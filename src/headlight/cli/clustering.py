@@ -21,6 +21,7 @@ from headlight.cli.options import (
     Out,
     Precision,
     Quiet,
+    Ray,
     Recipe,
     RunFolder,
     Seed,
@@ -61,6 +62,7 @@ def cluster(
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "auto",
+    ray: Ray = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -82,6 +84,7 @@ def cluster(
             seed=seed,
             device=device,
             precision=precision,
+            ray=ray,
             fresh=fresh,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
@@ -99,12 +102,14 @@ def embed(
     view_images: ViewImages = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    ray: Ray = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Compute features only; run it again to resume."""
     from headlight.clustering.constants import views_used
+    from headlight.distributed import on_ray
     from headlight.images import open_source
     from headlight.pipeline import default_run
     from headlight.runs import embed_run
@@ -121,6 +126,7 @@ def embed(
             view_images=views_used("robust") if view_images is None else view_images,
             device=device,
             precision=precision,
+            where=on_ray(ray) if ray else None,
             progress=progress,
         )
     say_embedded(terminal, report)
@@ -173,6 +179,7 @@ def update(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:N; as before if omitted.")
     ] = None,
+    ray: Ray = None,
     encoder: TrustedEncoder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -188,6 +195,7 @@ def update(
             source,
             encoder=encoder,
             device=device,
+            ray=ray,
             stages=stages,
             on_embedded=functools.partial(say_embedded, terminal),
         )
@@ -257,12 +265,14 @@ def predict(
         typer.Option("-o", "--out", metavar="FILE", help="File to write: .parquet or .csv."),
     ] = None,
     device: Device = "auto",
+    ray: Ray = None,
     encoder: TrustedEncoder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Assign new images to the groups of a run, as reviewed."""
+    from headlight.distributed import on_ray
     from headlight.images import open_source
     from headlight.review import load_run, predict_run
 
@@ -271,7 +281,13 @@ def predict(
         file = out or Path(folder) / "predictions.parquet"
         with terminal.progress("predict", "images") as progress:
             found = predict_run(
-                load_run(run), open_source(source), file, device, progress, encoder=encoder
+                load_run(run),
+                open_source(source),
+                file,
+                device,
+                progress,
+                encoder=encoder,
+                where=on_ray(ray) if ray else None,
             )
         show_predictions(terminal, file, found.assigned + found.none + found.unusable)
     if found.none:

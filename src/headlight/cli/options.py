@@ -80,6 +80,13 @@ Precision = Annotated[
     Literal["auto", "f32", "bf16"],
     typer.Option(help="Precision of the encoder; auto: bf16 if faster and accurate enough."),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|auto|ADDRESS",
+        help="Encode on a Ray cluster: start one here, find the one that runs, or its address.",
+    ),
+]
 OUTPUT = "Output"
 AsJson = Annotated[
     bool,

@@ -3,8 +3,10 @@ atomically."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice, tee
 from typing import NamedTuple
 
@@ -61,11 +63,88 @@ Read = tuple[ImageRef, bytes | BadImage]
 """An image and its bytes, or why it can't be read."""
 
 
+@dataclass(frozen=True)
+class ViewsOf:
+    """Augmented views of an image with a given content, beside the plain one.
+
+    A sample of the images gets them. Contents are hashes: a share of them is a random sample, the
+    same one after a resume, and wherever the images lie.
+
+    Arguments:
+        views: of an image of the sample.
+        wanted: images in the sample, about; None: all.
+        images: there are.
+    """
+
+    views: int
+    wanted: int | None
+    images: int
+
+    def __call__(self, content: bytes) -> int:
+        """Number of views."""
+        if self.wanted is None or _number(content) * self.images < self.wanted * 2**64:
+            return self.views
+        return 0
+
+
+Known = Callable[[ImageRef, bytes], bool]
+"""Whether the features of an image are known from its content."""
+
+
+class Encoding(ABC):
+    """Where images are encoded: in this process, or elsewhere.
+
+    Attributes:
+        engine: its arithmetic, see `engine_name`.
+    """
+
+    engine: str
+
+    @abstractmethod
+    def encode(
+        self,
+        source: ImageSource,
+        refs: Iterable[ImageRef],
+        views: ViewsOf,
+        known: Known | None,
+        *,
+        ordered: bool = False,
+    ) -> Iterator[Encoded]:
+        """Features of images, in their order or in any; see `encode`."""
+
+    def close(self) -> None:  # noqa: B027 - not all have something to end
+        """End what was started for it."""
+
+
+class EncodingHere(Encoding):
+    """Encoding in this process.
+
+    Arguments:
+        encoders: prepare the images.
+        engines: run them, one each.
+    """
+
+    def __init__(self, encoders: Encoders, engines: Sequence[Engine]) -> None:
+        self._encoders, self._engines = encoders, engines
+        self.engine = engine_name(engines)
+
+    def encode(
+        self,
+        source: ImageSource,
+        refs: Iterable[ImageRef],
+        views: ViewsOf,
+        known: Known | None,
+        *,
+        ordered: bool = False,
+    ) -> Iterator[Encoded]:
+        """See `encode`: always in order."""
+        return encode(source, refs, self._encoders, self._engines, views, known=known)
+
+
 def embed_source(
     source: ImageSource,
     store: FeatureStore,
-    encoders: Encoders,
-    engines: Sequence[Engine],
+    encoding: Encoding,
     progress: Progress | None = None,
 ) -> EmbedReport:
     """Update ``store`` from ``source``: encode new and changed images, drop removed ones.
@@ -75,8 +154,7 @@ def embed_source(
     Arguments:
         source: the images.
         store: where features go; its settings tell the number of views, and of images with views.
-        encoders: prepare the images.
-        engines: run them, one each.
+        encoding: computes the missing features.
         progress: called with the number of images done and their total.
 
     Returns:
@@ -86,17 +164,10 @@ def embed_source(
         HeadlightError: see `StoreUpdate`.
     """
     settings = store.settings
-    with StoreUpdate(source, store, engine_name(engines), progress) as update:
-        chosen = _chosen_for_views(settings.view_images, len(update.ids))
-        for ref, content, features in encode(
-            source,
-            update.todo(),
-            encoders,
-            engines,
-            lambda content: settings.views if chosen(content) else 0,
-            known=update.knows,
-        ):
-            update.add(ref, content, features)
+    with StoreUpdate(source, store, encoding.engine, progress) as update:
+        views = ViewsOf(settings.views, settings.view_images, len(update.ids))
+        for one in encoding.encode(source, update.todo(), views, update.knows):
+            update.add(*one)
     return update.report
 
 
@@ -107,7 +178,7 @@ def encode(
     engines: Sequence[Engine],
     views: Callable[[bytes], int],
     *,
-    known: Callable[[ImageRef, bytes], bool] | None = None,
+    known: Known | None = None,
     limits: DecodeLimits | None = None,
 ) -> Iterator[Encoded]:
     """Features of images, in their order, while the next ones are being decoded.
@@ -191,17 +262,6 @@ def encode(
     for ref, content, why in waiting:
         if not isinstance(why, int):
             yield without(ref, content, why)
-
-
-def _chosen_for_views(wanted: int | None, images: int) -> Callable[[bytes], bool]:
-    """Whether an image with a given content gets augmented views: about ``wanted`` of ``images``.
-
-    Contents are hashes: a share of them is a random sample, the same one after a resume, and
-    wherever the images lie.
-    """
-    if wanted is None or wanted >= images:
-        return lambda _: True
-    return lambda content: _number(content) * images < wanted * 2**64
 
 
 def _number(content: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from headlight.encoders import load_encoders, part_names
-from headlight.engines import engine_name, engines_like
 from headlight.errors import HeadlightError
-from headlight.features import Encoded, Progress, encode
+from headlight.features import Encoded, Progress, ViewsOf
 from headlight.images import ImageSource
 from headlight.review.model import GroupsModel, groups_model
 from headlight.review.review import Review
-from headlight.runs.embedding import IMPORTED
+from headlight.runs.embedding import IMPORTED, Where, here
 from headlight.runs.files import atomic, without_formulas
 from headlight.runs.run import Run
 from headlight.runs.tables import assignment_columns
@@ -66,6 +66,7 @@ def predict_run(
     progress: Progress | None = None,
     *,
     encoder: str | None = None,
+    where: Where | None = None,
 ) -> Predicted:
     """Assign the images of ``source`` to the groups of ``run``, in batches of bounded memory.
 
@@ -83,6 +84,7 @@ def predict_run(
         device: where the encoder runs.
         progress: called with the number of images done and their total.
         encoder: name of the run's encoder; required only if it is ``torch:``, which imports code.
+        where: makes what encodes; None: this process does.
 
     Returns:
         How many images were assigned, and by which model.
@@ -110,20 +112,20 @@ def predict_run(
             f"the weights of encoder {encoders.name} are not those {run.path} was made with: "
             "embed and fit again"
         )
-    engines = engines_like(encoders, run.info.encoder.engine, device)
-    if (name := engine_name(engines)) != run.info.encoder.engine:
+    encoding = (where or here)(encoders, device, "auto", run.info.encoder.engine)
+    if encoding.engine != run.info.encoder.engine:
         warnings.warn(
-            f"the features of the run were computed by {run.info.encoder.engine}, those of "
-            f"the new images by {name}: rounding differs, so images between two clusters may be "
+            f"the features of the run were computed by {run.info.encoder.engine}, those of the new "
+            f"images by {encoding.engine}: rounding differs, so images between two clusters may be "
             "assigned to the other one",
             stacklevel=2,
         )
     review = Review(run)
     model, names = groups_model(review), dict(review.names)
-    stream = encode(source, source, encoders, engines, lambda _: 0)
+    stream = encoding.encode(source, source, ViewsOf(0, None, 1), None, ordered=True)
     assigned = none = unusable = 0
     out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(out) as temporary, _writer(out, temporary) as writer:
+    with closing(encoding), atomic(out) as temporary, _writer(out, temporary) as writer:
         while block := list(islice(stream, ROWS)):
             table = _predicted(block, model, names)
             writer.write_table(without_formulas(table) if out.suffix == ".csv" else table)

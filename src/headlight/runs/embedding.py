@@ -5,18 +5,22 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
 from headlight.counts import counted
-from headlight.encoders import load_encoders
-from headlight.engines import engine_name, engines_like, make_engines
+from headlight.encoders import Encoders, load_encoders
+from headlight.engines import engines_like, make_engines
 from headlight.errors import HeadlightError
 from headlight.features import (
     EmbedReport,
+    Encoding,
+    EncodingHere,
     FeatureFile,
     FeatureStore,
     Progress,
@@ -44,6 +48,7 @@ def embed_run(
     view_images: int | None = None,
     device: str = "auto",
     precision: str = "auto",
+    where: Where | None = None,
     progress: Progress | None = None,
 ) -> tuple[Run, EmbedReport]:
     """Compute the features of ``source`` in the run folder ``path``, or resume.
@@ -57,6 +62,7 @@ def embed_run(
         view_images: about how many images get augmented views, a random sample; None: all.
         device, precision: see `headlight.engines.make_engine`; a run that is resumed keeps its
             arithmetic unless another is given.
+        where: makes what encodes; None: this process does.
         progress: called with the number of images done and their total.
 
     Returns:
@@ -74,96 +80,98 @@ def embed_run(
     if source.count == 0:
         others = f" among its {counted(source.others, 'file')}" if source.others else ""
         raise HeadlightError(f"no images in {source.uri}{others}")
-    wanted, work = (
-        _importing(source, encoder)
-        if encoder.startswith(IMPORTED)
-        else _encoding(
-            source, path, encoder, views, view_images, device=device, precision=precision
-        )
-    )
-    path.mkdir(parents=True, exist_ok=True)
-    with locked(path):
-        store = _store(path, wanted)
-        started = time.perf_counter()
-        report = work(store, progress)
-        seconds = time.perf_counter() - started
-        quarantine = pa.table(
-            {
-                "path": pa.array([p for p, _ in report.quarantine], pa.string()),
-                "error": pa.array([e for _, e in report.quarantine], pa.string()),
-            }
-        )
-        write_table(path / "quarantine.parquet", quarantine)
-        images = len(store)
-        if images == 0:
-            first, why = report.quarantine[0]
-            raise HeadlightError(
-                f"no usable image in {source.uri}: {first}: {why}"
-                + (f"; reasons of all {source.count:,} are in {path / 'quarantine.parquet'}")
-                * (source.count > 1)
+    with ExitStack() as stack:
+        if encoder.startswith(IMPORTED):
+            wanted, work = _importing(source, encoder)
+        else:
+            encoders, folder = load_encoders(encoder), path / FEATURES
+            had = FeatureStore.open(folder).settings.engine if folder.exists() else None
+            encoding = (where or here)(encoders, device, precision, had)
+            stack.callback(encoding.close)
+            wanted = _settings(source, encoders, encoding.engine, views, view_images)
+            work = partial(embed_source, source, encoding=encoding)
+        path.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            store = _store(path, wanted)
+            started = time.perf_counter()
+            report = work(store=store, progress=progress)
+            seconds = time.perf_counter() - started
+            quarantine = pa.table(
+                {
+                    "path": pa.array([p for p, _ in report.quarantine], pa.string()),
+                    "error": pa.array([e for _, e in report.quarantine], pa.string()),
+                }
             )
-        former = load_run(path).info if (path / INFO).exists() else None
-        timings = dict(former.timings) if former else {}
-        if encoded := report.added + report.changed:
-            before = timings.get("embed", Timing(images=0, seconds=0))
-            timings["embed"] = Timing(
-                images=(before.images or 0) + encoded, seconds=round(before.seconds + seconds, 2)
+            write_table(path / "quarantine.parquet", quarantine)
+            images = len(store)
+            if images == 0:
+                first, why = report.quarantine[0]
+                raise HeadlightError(
+                    f"no usable image in {source.uri}: {first}: {why}"
+                    + (f"; reasons of all {source.count:,} are in {path / 'quarantine.parquet'}")
+                    * (source.count > 1)
+                )
+            former = load_run(path).info if (path / INFO).exists() else None
+            timings = dict(former.timings) if former else {}
+            if encoded := report.added + report.changed:
+                before = timings.get("embed", Timing(images=0, seconds=0))
+                timings["embed"] = Timing(
+                    images=(before.images or 0) + encoded,
+                    seconds=round(before.seconds + seconds, 2),
+                )
+            settings = store.settings
+            info = RunInfo(
+                created=former.created if former else datetime.now(UTC).replace(microsecond=0),
+                source=SourceInfo(
+                    uri=source.uri, images=images, quarantined=len(report.quarantine)
+                ),
+                encoder=EncoderInfo(
+                    name=settings.encoder,
+                    weights=settings.weights,
+                    dim=settings.dim,
+                    dims=tuple(settings.dims),
+                    views=settings.views,
+                    view_images=settings.view_images,
+                    engine=settings.engine,
+                    device=device,
+                    precision=precision,
+                ),
+                versions={name: version(name) for name in PACKAGES},
+                timings=timings,
+                fit=former.fit if former else None,
             )
-        settings = store.settings
-        info = RunInfo(
-            created=former.created if former else datetime.now(UTC).replace(microsecond=0),
-            source=SourceInfo(uri=source.uri, images=images, quarantined=len(report.quarantine)),
-            encoder=EncoderInfo(
-                name=settings.encoder,
-                weights=settings.weights,
-                dim=settings.dim,
-                dims=tuple(settings.dims),
-                views=settings.views,
-                view_images=settings.view_images,
-                engine=settings.engine,
-                device=device,
-                precision=precision,
-            ),
-            versions={name: version(name) for name in PACKAGES},
-            timings=timings,
-            fit=former.fit if former else None,
-        )
-        write_record(path / INFO, info)
+            write_record(path / INFO, info)
     return load_run(path), report
 
 
-Work = Callable[[FeatureStore, Progress | None], EmbedReport]
-"""Fills a store."""
+Work = Callable[..., EmbedReport]
+"""Fills ``store``, and reports to ``progress``."""
 
 
-def _encoding(
-    source: ImageSource,
-    path: Path,
-    encoder: str,
-    views: int,
-    view_images: int | None,
-    *,
-    device: str,
-    precision: str,
-) -> tuple[StoreSettings, Work]:
-    encoders = load_encoders(encoder)
-    folder = path / FEATURES
-    if precision == "auto" and folder.exists():
-        engines = engines_like(encoders, FeatureStore.open(folder).settings.engine, device)
-    else:
-        engines = make_engines(encoders, device, precision)
-    settings = StoreSettings(
+Where = Callable[[Encoders, str, str, str | None], Encoding]
+"""Makes what encodes, given the encoders, device, precision, and the engine of the features that
+there are already."""
+
+
+def here(encoders: Encoders, device: str, precision: str, before: str | None) -> Encoding:
+    """Encoding in this process; rounding as before unless a precision is asked for."""
+    if precision == "auto" and before:
+        return EncodingHere(encoders, engines_like(encoders, before, device))
+    return EncodingHere(encoders, make_engines(encoders, device, precision))
+
+
+def _settings(
+    source: ImageSource, encoders: Encoders, engine: str, views: int, view_images: int | None
+) -> StoreSettings:
+    return StoreSettings(
         source=source.uri,
         encoder=encoders.name,
         weights=encoders.weights_hash,
         dim=encoders.dim,
         views=views,
-        engine=engine_name(engines),
+        engine=engine,
         dims=encoders.dims if len(encoders.parts) > 1 else (),
         view_images=view_images,
-    )
-    return settings, lambda store, progress: embed_source(
-        source, store, encoders, engines, progress
     )
 
 
@@ -178,7 +186,7 @@ def _importing(source: ImageSource, encoder: str) -> tuple[StoreSettings, Work]:
         views=file.views - 1,
         engine="file",
     )
-    return settings, lambda store, progress: import_features(source, store, file, progress)
+    return settings, partial(import_features, source, file=file)
 
 
 def refuse_foreign(path: Path) -> None:
