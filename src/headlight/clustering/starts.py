@@ -10,6 +10,7 @@ from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.graph import Spectrum
 from headlight.clustering.information import edge_shares, graph_information, merge_groups, move
 from headlight.clustering.k_means import k_means
+from headlight.clustering.threads import one_blas_thread
 
 SEEDS = 2**31 - 1
 
@@ -60,12 +61,13 @@ def partitions(
     most = len(points) // constants.group_rows
     n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
     tried = max(1, min(constants.max_tried, constants.max_work // n_clusters))
-    found = [
-        merged(k_means(points, n_groups, one, constants.group_iterations)[1])
-        for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
-    ]
-    found.sort(key=information, reverse=True)
-    found.append(merged(_kept_together(found, n_clusters + constants.most_kept)))
+    with one_blas_thread():
+        found = [
+            merged(k_means(points, n_groups, one, constants.group_iterations)[1])
+            for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
+        ]
+        found.sort(key=information, reverse=True)
+        found.append(merged(_kept_together(found, n_clusters + constants.most_kept)))
     return sorted(found, key=information, reverse=True)
 
 
