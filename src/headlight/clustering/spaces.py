@@ -12,7 +12,7 @@ from headlight.clustering.features import Features
 from headlight.clustering.fusion import information_of, shares_of
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import partitions
+from headlight.clustering.starts import best_of, partitions, seeds_of
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,15 @@ def best_start(
         n_clusters: K.
         seed: of the partitions.
     """
-    found = [partitions(one.spectrum, n_clusters, seed, constants) for one in spaces]
+    seeds = seeds_of(n_clusters, seed, constants)
+    first, more = seeds[: constants.space_tried], seeds[constants.space_tried :]
+    found = [partitions(one.spectrum, n_clusters, first, constants) for one in spaces]
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
     information = np.stack(information_of(found, graphs, n_clusters, constants.space_power))
     best = _last_of_the_best(information, constants.space_doubt)
-    return spaces[best], found[best][0]
+    space = spaces[best]
+    tried = found[best] + partitions(space.spectrum, n_clusters, more, constants)
+    return space, best_of(space.spectrum, n_clusters, tried, constants)
 
 
 def _last_of_the_best(information: np.ndarray, doubt: float) -> int:
