@@ -33,6 +33,7 @@ class NeighbourIndex:
             return
         n_lists = int(2 * self.n**0.5)
         coarse, metric = faiss.IndexFlatIP(dim), faiss.METRIC_INNER_PRODUCT
+        index: Any
         if points.dtype == torch.float16:  # faster than float32, and exact
             half = faiss.ScalarQuantizer.QT_fp16
             index = faiss.IndexIVFScalarQuantizer(coarse, dim, n_lists, half, metric, False)

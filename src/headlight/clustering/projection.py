@@ -187,9 +187,9 @@ def _principal(
     total = torch.zeros(features.dim, dtype=torch.float64)
     scatter = torch.zeros(features.dim, features.dim, dtype=torch.float64)
     for _, rows in _read(features, read, 0):
-        rows -= origin
-        total += rows.sum(dim=0, dtype=torch.float64)
-        scatter += rows.T @ rows
+        relative = rows - origin
+        total += relative.sum(dim=0, dtype=torch.float64)
+        scatter += relative.T @ relative
     shift = total / len(read)
     scatter.addr_(shift, shift, alpha=-len(read))
     if not torch.isfinite(scatter).all():
