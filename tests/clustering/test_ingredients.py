@@ -15,7 +15,7 @@ from headlight.clustering.features import as_features
 from headlight.clustering.graph import Spectrum, affinity, neighbour_graph
 from headlight.clustering.information import graph_information, merge_groups
 from headlight.clustering.projection import fit_projection, project
-from headlight.clustering.spaces import Space, best_start
+from headlight.clustering.spaces import Space, _last_of_the_best, best_start
 from headlight.evaluation import score
 from headlight.runs import Run
 from tests.conftest import all_views
@@ -64,7 +64,8 @@ def purity(points: torch.Tensor, truth: np.ndarray) -> float:
     return float((truth[similarity.topk(10).indices.numpy()] == truth[:, None]).mean())
 
 
-def test_the_space_that_the_others_understand_is_chosen(make_blobs):
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_the_space_that_the_others_understand_is_chosen(make_blobs, place):
     """Two spaces keep six groups apart, the third merges them by pairs: it tells less of theirs."""
     X, truth = make_blobs([80] * 6, dim=20)
     rows = torch.nn.functional.normalize(torch.from_numpy(X[:, 0]).float(), dim=1)
@@ -72,11 +73,31 @@ def test_the_space_that_the_others_understand_is_chosen(make_blobs):
     good = [rows + 0.02 * torch.randn(rows.shape, generator=rng) for _ in range(2)]
     means = torch.stack([rows[truth // 2 == pair].mean(dim=0) for pair in range(3)])
     merged = means[truth // 2] + 0.3 * torch.randn(rows.shape, generator=rng)
+    kinds = [("first", good[0]), ("second", good[1])]
+    kinds.insert(place, ("merged", merged))
     spaces = [
-        Space(name, None, Spectrum(neighbour_graph(Features(points))))
-        for name, points in (("merged", merged), ("first", good[0]), ("second", good[1]))
+        Space(name, None, Spectrum(neighbour_graph(Features(points)))) for name, points in kinds
     ]
     assert best_start(spaces, 6, seed=0)[0].name != "merged"
+
+
+@given(st.integers(0, 10**6), st.integers(2, 9), st.integers(2, 4))
+def test_of_spaces_as_good_as_each_other_the_last_is_taken(seed, tried, m):
+    rng = np.random.default_rng(seed)
+    same = np.repeat(rng.uniform(0.5, 1, (1, tried, 1)), m, axis=0).repeat(m, axis=2)
+    assert _last_of_the_best(same, 1.5) == m - 1
+    ahead = int(rng.integers(m))
+    better = same.copy()
+    better[ahead] += 0.2  # its partitions explain all graphs better than their own do
+    assert _last_of_the_best(better * rng.uniform(0.999, 1, same.shape), 1.5) == ahead
+
+
+def test_a_lead_smaller_than_partitions_differ_is_none():
+    information = np.ones((2, 6, 2))
+    information[0, :, 1] = [1.3, 0.8, 1.3, 0.8, 1.2, 0.8]
+    information[1, :, 0] = 0.99
+    assert _last_of_the_best(information, 0.0) == 0
+    assert _last_of_the_best(information, 1.5) == 1
 
 
 def test_views_that_swap_classes_are_not_learned_from(make_blobs):

@@ -32,10 +32,10 @@ print(status("VmHWM") - before, X.nbytes / 2**20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory (needs Linux)")
-def test_fit_takes_less_than_twice_the_input_the_input_included():
+def test_fit_takes_little_beside_the_input():
     out = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
     growth, size = map(float, out.stdout.split())
-    # A float32 copy of the input alone would be twice its size.
-    assert growth < 2 * size
+    # Input included. A float32 copy of the input alone would be twice its size.
+    assert growth < 1.5 * size

@@ -1,4 +1,4 @@
-"""Neighbours where thousands of rows are equal: an inverted file finds too few in its lists."""
+"""Nearest neighbours: those there are; also where thousands of rows are equal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from headlight.clustering import SCP
-from headlight.clustering.neighbours import nearest_neighbours
+from headlight.clustering.neighbours import EXACT, NeighbourIndex, nearest_neighbours
 
 
 def with_equal_rows(share: float) -> np.ndarray:
@@ -35,3 +35,29 @@ def test_a_fit_of_many_equal_rows_ends() -> None:
     X = with_equal_rows(0.9)
     scp = SCP(5, random_state=0).fit(X)
     np.testing.assert_array_equal(scp.predict(X), scp.labels_)
+
+
+@pytest.mark.parametrize("n", [2, 500, EXACT + 2_000])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_neighbours_are_the_nearest_exact_or_nearly_all(n: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(40, 32, generator=generator)
+    rows = centres[torch.arange(n) % 40] + 0.4 * torch.randn(n, 32, generator=generator)
+    points = torch.nn.functional.normalize(rows, dim=1).to(dtype)
+    indices, similarities = nearest_neighbours(points, 10)
+    asked = torch.arange(0, n, max(1, n // 200))
+    cosines = points[asked].float() @ points.float().T
+    cosines[torch.arange(len(asked)), asked] = -torch.inf
+    best = cosines.topk(min(10, n - 1), dim=1)
+    assert indices.shape == (n, min(10, n - 1))
+    found = (indices[asked, :, None] == best.indices[:, None]).any(dim=2).float().mean()
+    assert found == 1 if n <= EXACT else found > 0.9
+    torch.testing.assert_close(similarities[asked], cosines.gather(1, indices[asked]).clamp(-1, 1))
+
+
+def test_neighbours_of_other_rows_are_found_among_those_of_the_index() -> None:
+    rows = torch.nn.functional.normalize(torch.randn(300, 16), dim=1)
+    near, found = NeighbourIndex(rows[:200]).search(rows[200:], 5)
+    best = (rows[200:] @ rows[:200].T).topk(5, dim=1)
+    np.testing.assert_array_equal(found, best.indices)
+    np.testing.assert_allclose(near, best.values, atol=1e-5)

@@ -43,9 +43,14 @@ def calibrate(
     Returns:
         The temperature, 1 at least: confidence is taken away and never added.
     """
-    judged = rows[sample(len(rows), constants.temperature_rows)]
-    blocks = head_logits(head, projection, Features(features.rows(judged)))
-    logits = torch.cat([logits for _, logits in blocks])
+    judged = torch.from_numpy(rows[sample(len(rows), constants.temperature_rows)])
+    logits = torch.cat(
+        [
+            logits
+            for part in judged.split(CHUNK)
+            for _, logits in head_logits(head, projection, Features(features.rows(part.numpy())))
+        ]
+    )
     inside = float((labels[neighbours.numpy()] == labels[:, None]).mean())
     temperature = max(1.0, fit_temperature(logits, inside**constants.confidence_power))
     head.scale_logits(temperature)

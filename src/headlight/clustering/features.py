@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-CHUNK = 4096
+# Rows read at once: in float32 they, and what is computed of them, stay small beside any input.
+CHUNK = 1024
 
 
 @dataclass(frozen=True, eq=False)

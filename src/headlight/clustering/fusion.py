@@ -34,18 +34,36 @@ def shares_explained(
         n_clusters: K, the same for all.
         power: of H.
     """
-    found = np.array(
-        [
+    found = information_of(partitions, graphs, n_clusters, power)
+    return shares_of(np.stack([of_one.mean(axis=0) for of_one in found]))
+
+
+def information_of(
+    partitions: Sequence[Sequence[np.ndarray]],
+    graphs: Sequence[torch.Tensor],
+    n_clusters: int,
+    power: float,
+) -> list[np.ndarray]:
+    """`graph_information` of every partition on every graph: for each space float64 (t, m).
+
+    The arguments are those of `shares_explained`.
+    """
+    return [
+        np.array(
             [
-                np.mean([graph_information(edge_shares(p, near, n_clusters), power) for p in own])
-                for near in graphs
+                [graph_information(edge_shares(one, near, n_clusters), power) for near in graphs]
+                for one in own
             ]
-            for own in partitions
-        ]
-    )
-    own = found.diagonal()
+        )
+        for own in partitions
+    ]
+
+
+def shares_of(information: np.ndarray) -> np.ndarray:
+    """`shares_explained`, of the mean information (m, m) of space i's partitions on graph j."""
+    own = information.diagonal()
     # A graph that its own partitions hardly explain, as that of noise, tells nothing of others.
-    return np.divide(found, own, out=np.ones_like(found), where=own > 0).clip(max=1)
+    return np.divide(information, own, out=np.ones_like(information), where=own > 0).clip(max=1)
 
 
 def judge_by_peers(

@@ -82,7 +82,8 @@ def fit_projections(
     def centred(part: torch.Tensor) -> torch.Tensor:
         return (part - principal.mean) @ principal.components
 
-    rows = _in_all_views(_transformed(features, read, centred, torch.float32))
+    views = features.n_views if "views" in kinds else 1
+    rows = _in_all_views(features, read, views, centred, principal.components.shape[1])
     for kind in ("neighbours", "views") if features.n_views > 1 else ("neighbours",):
         if kind in kinds:
             some = rows if kind == "views" else rows[:, :1]
@@ -130,43 +131,46 @@ def project(
         index: int64 (rows,), sorted; None: all.
     """
     index = np.arange(len(features)) if index is None else index
-    return _transformed(features, index, projection, torch.float16)
-
-
-def _transformed(
-    features: Features,
-    index: np.ndarray,
-    transform: Callable[[torch.Tensor], torch.Tensor],
-    dtype: torch.dtype,
-) -> Features:
-    """The rows `index` and their views, each transformed from (rows, dim) to (rows, d)."""
-
-    def read(numbers: np.ndarray, view: int) -> torch.Tensor:
-        out = torch.empty(0)
-        for start in range(0, len(numbers), CHUNK):
-            some = numbers[start : start + CHUNK]
-            rows = features.rows(some, view)
-            require_finite(rows, some)
-            done = transform(rows)
-            out = out if start else torch.empty(len(numbers), done.shape[1], dtype=dtype)
-            out[start : start + len(some)] = done
-        return out
-
-    plain = read(index, 0)
-    viewed = np.flatnonzero(features.has_views(index))
+    width, viewed = projection.components.shape[1], np.flatnonzero(features.has_views(index))
+    plain = torch.empty(len(index), width, dtype=torch.float16)
+    for part, rows in _read(features, index, 0):
+        plain[part] = projection(rows)
     if not len(viewed):
         return Features(plain)
-    views = torch.empty(len(viewed), features.n_views - 1, plain.shape[1], dtype=dtype)
+    views = torch.empty(len(viewed), features.n_views - 1, width, dtype=torch.float16)
     for view in range(1, features.n_views):
-        views[:, view - 1] = read(index[viewed], view)
+        for part, rows in _read(features, index[viewed], view):
+            views[part, view - 1] = projection(rows)
     return Features(plain, views, viewed)
 
 
-def _in_all_views(features: Features) -> torch.Tensor:
-    """Float32 (n, views, d); where a row has no such view, its plain one."""
-    out = torch.empty(len(features), features.n_views, features.dim)
-    for view in range(features.n_views):
-        out[:, view] = features.rows(slice(None), view)
+def _read(features: Features, index: np.ndarray, view: int) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The rows `index` in one view, some at a time: which of `index`, and float32 (some, dim)."""
+    for start in range(0, len(index), CHUNK):
+        some = index[start : start + CHUNK]
+        rows = features.rows(some, view)
+        require_finite(rows, some)
+        yield slice(start, start + len(some)), rows
+
+
+def _in_all_views(
+    features: Features,
+    index: np.ndarray,
+    views: int,
+    transform: Callable[[torch.Tensor], torch.Tensor],
+    width: int,
+) -> torch.Tensor:
+    """The rows `index` in their first `views` views, transformed: float32 (rows, views, width).
+
+    Where a row has no such view, its plain one.
+    """
+    out = torch.empty(len(index), views, width)
+    for part, rows in _read(features, index, 0):
+        out[part] = transform(rows)[:, None]
+    viewed = np.flatnonzero(features.has_views(index))
+    for view in range(1, views):
+        for part, rows in _read(features, index[viewed], view):
+            out[viewed[part], view] = transform(rows)
     return out
 
 
@@ -182,20 +186,18 @@ def _principal(
     origin = features.rows(read[:1])[0]
     total = torch.zeros(features.dim, dtype=torch.float64)
     scatter = torch.zeros(features.dim, features.dim, dtype=torch.float64)
-    for start in range(0, len(read), CHUNK):
-        picked = read[start : start + CHUNK]
-        rows = features.rows(picked)
-        require_finite(rows, picked)
-        rows -= origin
-        total += rows.sum(dim=0, dtype=torch.float64)
-        scatter += rows.T @ rows
+    for _, rows in _read(features, read, 0):
+        relative = rows - origin
+        total += relative.sum(dim=0, dtype=torch.float64)
+        scatter += relative.T @ relative
     shift = total / len(read)
-    scatter -= len(read) * torch.outer(shift, shift)
+    scatter.addr_(shift, shift, alpha=-len(read))
     if not torch.isfinite(scatter).all():
         raise ValueError("X holds values whose squares overflow float32: scale X down.")
     kept = min(n_components, features.dim, max(1, len(read) - 1))
     scale = _block_scale(scatter.diagonal() / len(read), blocks)
-    vectors = torch.from_numpy(_leading((scatter * scale * scale[:, None]).numpy(), None, kept)[1])
+    scatter.mul_(scale).mul_(scale[:, None])
+    vectors = torch.from_numpy(_leading(scatter.numpy(), None, kept)[1])
     return Projection((origin.double() + shift).float(), (vectors * scale[:, None]).float())
 
 
@@ -227,15 +229,15 @@ def _where_pairs_agree(
     """
     mean = rows.mean(dim=(0, 1))
     total = _covariance(part - mean for part in rows.split(PART))
-    points = torch.nn.functional.normalize(rows[:, 0], dim=1)
+    points = rows[:, 0]
     if viewed.any():
         # Of so many differences from their mean, all but one are free.
         free = rows.shape[1] / (rows.shape[1] - 1)
-        seen = rows[torch.from_numpy(viewed)]
-        within = _covariance(part - part.mean(dim=1, keepdim=True) for part in seen.split(PART))
+        seen = torch.from_numpy(np.flatnonzero(viewed)).split(PART)
+        within = _covariance(rows[part] - rows[part].mean(dim=1, keepdim=True) for part in seen)
         shrinkage = constants.shrinkage_views
-        weighted = _agreeing(total, free * within, n_components, shrinkage, constants)
-        points = torch.nn.functional.normalize(rows[:, 0] @ weighted, dim=1)
+        points = points @ _agreeing(total, free * within, n_components, shrinkage, constants)
+    points = torch.nn.functional.normalize(points, dim=1)
     within = _between_neighbours(rows, points, constants.projection_neighbors)
     return _agreeing(total, within, n_components, constants.shrinkage_neighbors, constants)
 
@@ -284,10 +286,14 @@ def _leading(a: np.ndarray, b: np.ndarray | None, kept: int) -> tuple[np.ndarray
 
     Float64: in float32 LAPACK's divide and conquer returned NaN where there are fewer rows than
     features. All vectors, for the leading ones alone take LAPACK twice as long. The largest entry
-    of each vector is made positive.
+    of each vector is made positive. Without b, a is overwritten.
     """
+    # A symmetric matrix is its own transpose, which LAPACK can use where it is.
     with one_blas_thread():
-        values, vectors = eigh(a, b, driver="evd" if b is None else "gvd")
+        if b is None:
+            values, vectors = eigh(a.T, driver="evd", overwrite_a=True)
+        else:
+            values, vectors = eigh(a, b, driver="gvd")
     values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     return values, np.ascontiguousarray(vectors * np.where(largest < 0, -1.0, 1.0))

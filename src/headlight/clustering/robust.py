@@ -63,6 +63,7 @@ def fit_robust(
         estimate = estimate_clusters([one.spectrum for one in spaces], constants)
     k = estimate.n_clusters if estimate else int(n_clusters or 0)
     space, start = best_start(spaces, k, seed, constants)
+    del spaces  # the memory of the others
 
     # 3. The head learns that partition, beginning at its centres.
     generator = torch.Generator().manual_seed(seed)

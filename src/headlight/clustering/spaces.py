@@ -9,10 +9,10 @@ import numpy as np
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import Features
-from headlight.clustering.fusion import shares_explained
+from headlight.clustering.fusion import information_of, shares_of
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import partitions
+from headlight.clustering.starts import best_of, partitions, seeds_of
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,42 @@ def best_start(
     change tells the classes apart; neighbours likewise. The information of a space's own graph
     can't tell, since a space with few directions has a simple graph.
 
+    Where spaces are as good as each other, chance would decide, and seeds differ. So of those that
+    are not behind the best by `space_doubt` standard errors, the last is taken, which uses most.
+
     Arguments:
-        spaces: m of the same rows.
+        spaces: m of the same rows, each of more kinds of pairs than the one before.
         n_clusters: K.
         seed: of the partitions.
     """
-    found = [partitions(one.spectrum, n_clusters, seed, constants) for one in spaces]
+    seeds = seeds_of(n_clusters, seed, constants)
+    first, more = seeds[: constants.space_tried], seeds[constants.space_tried :]
+    found = [partitions(one.spectrum, n_clusters, first, constants) for one in spaces]
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
-    # The mean of all, since single partitions of two similar spaces win and lose by chance.
-    shares = shares_explained(found, graphs, n_clusters, constants.space_power)
-    best = int((shares - shares.T).sum(axis=1).argmax())
-    return spaces[best], found[best][0]
+    information = np.stack(information_of(found, graphs, n_clusters, constants.space_power))
+    best = _last_of_the_best(information, constants.space_doubt)
+    space = spaces[best]
+    tried = found[best] + partitions(space.spectrum, n_clusters, more, constants)
+    return space, best_of(space.spectrum, n_clusters, tried, constants)
+
+
+def _last_of_the_best(information: np.ndarray, doubt: float) -> int:
+    """The last of m spaces that is not clearly behind the best of them.
+
+    Arguments:
+        information: (m, t, m), of t partitions of each space on the graph of each.
+        doubt: standard errors, by the jackknife over partitions, that are not clear.
+    """
+
+    def scores(some: np.ndarray) -> np.ndarray:
+        shares = shares_of(some.mean(axis=1))
+        return (shares - shares.T).sum(axis=1)
+
+    every, tried = scores(information), information.shape[1]
+    behind = every.max() - every
+    if tried > 1:
+        without = np.stack([scores(np.delete(information, i, axis=1)) for i in range(tried)])
+        lead = without[:, [every.argmax()]] - without
+        error = np.sqrt((tried - 1) * lead.var(axis=0))
+        behind = behind - doubt * error
+    return int(np.flatnonzero(behind <= 0)[-1])

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from headlight.clustering.constants import ROBUST, Constants
-from headlight.clustering.graph import Spectrum
+from headlight.clustering.graph import Graph, Spectrum
 from headlight.clustering.information import edge_shares, graph_information, merge_groups, move
 from headlight.clustering.k_means import k_means
+from headlight.clustering.threads import one_blas_thread
 
 SEEDS = 2**31 - 1
 
@@ -17,56 +18,81 @@ SEEDS = 2**31 - 1
 def partition(
     spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
 ) -> np.ndarray:
-    """The best of `partitions`: int64 (n,)."""
-    return partitions(spectrum, n_clusters, seed, constants)[0]
+    """The best of the partitions of all `seeds_of` and their combination: int64 (n,)."""
+    seeds = seeds_of(n_clusters, seed, constants)
+    found = partitions(spectrum, n_clusters, seeds, constants)
+    return best_of(spectrum, n_clusters, found, constants)
+
+
+def seeds_of(n_clusters: int, seed: int, constants: Constants = ROBUST) -> list[int]:
+    """Seeds of the partitions to be tried: the fewer, the more clusters."""
+    tried = max(1, min(constants.max_tried, constants.max_work // n_clusters))
+    return np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
 
 
 def partitions(
-    spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
+    spectrum: Spectrum, n_clusters: int, seeds: Sequence[int], constants: Constants = ROBUST
 ) -> list[np.ndarray]:
-    """Partitions of the rows, the one that explains their graph best first.
+    """Partitions of the rows that explain their graph.
 
     Each begins with many more groups than clusters, of k-means in the graph's leading eigenvectors.
     These are merged to what explains the graph best (`merge_groups`), and single rows move
-    (`move`). At last the groups of rows that the best partitions all keep together are merged in
-    the same way: single partitions end in different optima, and what several have in common is
-    seldom wrong ("An ensemble learning strategy for graph clustering", Ovelgönne and Geyer-Schulz
-    2012).
+    (`move`).
 
     Arguments:
         spectrum: of the graph of the rows.
         n_clusters: K.
-        seed: of k-means.
+        seeds: of k-means, one a partition.
 
     Returns:
         int64 (n,) each, 0 to n_clusters − 1.
     """
-    graph = spectrum.graph
-    near, edges = graph.near(n_clusters), graph.edges(n_clusters)
     vectors = spectrum.leading(min(n_clusters, constants.max_vectors))[1]
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     points = np.ascontiguousarray(unit, dtype=np.float32)
+    most = len(points) // constants.group_rows
+    n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
+    groups = (k_means(points, n_groups, one, constants.group_iterations)[1] for one in seeds)
+    return [_merged(spectrum.graph, one, n_clusters, constants) for one in groups]
 
-    def merged(groups: np.ndarray) -> np.ndarray:
-        # Of equal rows there may be fewer groups than clusters: some are empty.
-        shares = edge_shares(groups, near, max(n_clusters, int(groups.max()) + 1))
-        clusters = merge_groups(shares, n_clusters, constants)[groups]
-        return move(edges, clusters, n_clusters, constants)
+
+def best_of(
+    spectrum: Spectrum,
+    n_clusters: int,
+    partitions: Sequence[np.ndarray],
+    constants: Constants = ROBUST,
+) -> np.ndarray:
+    """The partition that explains the graph best, of some and their combination: int64 (n,).
+
+    Single partitions end in different optima, and what several have in common is seldom wrong. So
+    the groups of rows that the best of them all keep together are merged once more ("An ensemble
+    learning strategy for graph clustering", Ovelgönne and Geyer-Schulz 2012).
+
+    Arguments:
+        spectrum: of the graph of the rows.
+        n_clusters: K.
+        partitions: int64 (n,) each, 0 to n_clusters − 1.
+    """
+    near = spectrum.graph.near(n_clusters)
 
     def information(labels: np.ndarray) -> float:
         shares = edge_shares(labels, near, n_clusters)
         return graph_information(shares, constants.information_power)
 
-    most = len(points) // constants.group_rows
-    n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
-    tried = max(1, min(constants.max_tried, constants.max_work // n_clusters))
-    found = [
-        merged(k_means(points, n_groups, one, constants.group_iterations)[1])
-        for one in np.random.default_rng(seed).integers(SEEDS, size=tried).tolist()
-    ]
-    found.sort(key=information, reverse=True)
-    found.append(merged(_kept_together(found, n_clusters + constants.most_kept)))
-    return sorted(found, key=information, reverse=True)
+    found = sorted(partitions, key=information, reverse=True)
+    together = _kept_together(found, n_clusters + constants.most_kept)
+    combined = _merged(spectrum.graph, together, n_clusters, constants)
+    return max(found[0], combined, key=information)
+
+
+def _merged(graph: Graph, groups: np.ndarray, n_clusters: int, constants: Constants) -> np.ndarray:
+    """Groups of rows, int64 (n,), merged to clusters, and single rows moved: int64 (n,)."""
+    # Of equal rows there may be fewer groups than clusters: some are empty.
+    n_groups = max(n_clusters, int(groups.max()) + 1)
+    shares = edge_shares(groups, graph.near(n_clusters), n_groups)
+    with one_blas_thread():
+        clusters = merge_groups(shares, n_clusters, constants)[groups]
+        return move(graph.edges(n_clusters), clusters, n_clusters, constants)
 
 
 def _kept_together(partitions: Sequence[np.ndarray], most: int) -> np.ndarray:
