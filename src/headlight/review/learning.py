@@ -21,7 +21,7 @@ PENALTY = 1e-2  # at first
 STEP = 10**0.5  # by which either changes from round to round
 ROUNDS = 8
 AGREES, AGREES_BY_HAND = 0.965, 0.99  # shares of images at which the head is good enough
-GAIN = 0.002  # a round that gains less in both was the last
+GAIN, STALLED = 0.002, 2  # after so many rounds that gain less in both it ends
 SIZE_POWER = 0.5  # of a group's size: 0 counts images, 1 groups
 SHARPNESS = 10.0  # a head's logits start as so many times the cosine to its centres
 STEPS, LEAST_STEPS = 30, 5
@@ -206,7 +206,7 @@ def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.
     hands, penalty = 1.0, PENALTY
     head: torch.Tensor | None = None
     before, most = (0.0, 0.0), -1.0
-    rounds = 1
+    rounds, stalled = 1, 0
     while True:
         head = task.head(task.learned, hands, penalty, head)
         right = _right(head, task.rows, task.y)
@@ -218,7 +218,8 @@ def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.
         if done or value > most:
             best, most = (head, (hands, penalty), right), value
         gained = max(agreed[0] - before[0], agreed[1] - before[1])
-        if done or gained < GAIN or rounds == ROUNDS:
+        stalled = stalled + 1 if gained < GAIN else 0
+        if done or stalled == STALLED or rounds == ROUNDS:
             return best[0], best[1], rounds, best[2]
         before = agreed
         penalty /= 1 if enough else STEP

@@ -41,7 +41,8 @@ def reference_points(
 
     An image is of no group if its cosine with every reference is below that one's `least`.
     References are centres of k-means of every second row of a group; the bounds come from the other
-    rows, which the centres don't know. Rows placed by hand that are far from all of these are
+    rows, which the centres don't know, and are lowered where they would leave out more of the old
+    rows. Rows placed by hand that are far from all of these are
     references, too: what a person has put in a group belongs to one.
 
     Arguments:
@@ -62,12 +63,15 @@ def reference_points(
     groups = np.unique(labels)
     most = max(1, min(PER_GROUP, IN_ALL // max(len(groups), 1)))
     points, nearest, cosines = [], [], []
+    lowest = []  # of all rows of a group, the cosine that few are below
     count = 0
     for group in groups:
         rows = _drawn(old, np.flatnonzero(labels == group))
         centres = _centres(rows[::2], most)
         others = rows[1::2]
         near = others @ centres.T
+        own = (rows @ centres.T).max(axis=1)
+        lowest.append(np.full(len(centres), np.quantile(own, BEYOND, method="lower")))
         points.append(centres)
         nearest.append(count + near.argmax(axis=1))
         cosines.append(near.max(axis=1))
@@ -80,6 +84,7 @@ def reference_points(
     for one in np.unique(near):
         own = cosine[near == one]
         least[one] = (len(own) * _bound(own) + PRIOR * everywhere) / (len(own) + PRIOR)
+    least = np.minimum(least, np.concatenate(lowest)).astype(np.float32) - np.float32(1e-6)
     centres = np.concatenate(points)
     placed = old[by_hand].astype(np.float32)
     placed = placed[nearness(placed, centres, least) < 0][:IN_ALL]
