@@ -218,7 +218,8 @@ def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.
         if done or value > most:
             best, most = (head, (hands, penalty), right), value
         gained = max(agreed[0] - before[0], agreed[1] - before[1])
-        stalled = stalled + 1 if gained < GAIN else 0
+        # While images placed by hand lag behind, their weight may still do it.
+        stalled = stalled + 1 if gained < GAIN and enough_by_hand else 0
         if done or stalled == STALLED or rounds == ROUNDS:
             return best[0], best[1], rounds, best[2]
         before = agreed
