@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from headlight.clustering.assigning import head_logits
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Head, head_logits
+from headlight.clustering.heads import Flat
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
 
@@ -18,7 +19,7 @@ COLDEST, HOTTEST = 0.05, 50.0
 
 
 def calibrate(
-    head: Head,
+    head: Flat,
     projection: Projection,
     features: Features,
     *,

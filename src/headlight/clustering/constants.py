@@ -83,6 +83,13 @@ class Constants:
         batch_size: pairs per step.
         learning_rate: of Adam; it falls to zero along half a cosine.
 
+    Tree:
+        most_flat: clusters that one head tells apart; more are found by a tree of heads.
+        coarse_tried: partitions into coarse clusters.
+        branch_rows: rows that a branch is fitted on, at most, and more for many clusters.
+        branch_groups, branch_groups_more: groups that a coarse cluster is merged from, to see how
+            many clusters it has: so many times those expected, and so many more.
+
     Calibration:
         confidence_power: of the share of edges inside clusters, which gives the mean confidence to
             reach; 3 is worse in the mean of 17 sets.
@@ -148,6 +155,12 @@ class Constants:
     min_steps: int = 100
     batch_size: int = 1024
     learning_rate: float = 0.05
+
+    most_flat: int = 256
+    coarse_tried: int = 8
+    branch_rows: int = 10_000
+    branch_groups: int = 3
+    branch_groups_more: int = 20
 
     confidence_power: float = 3.5
     resamples: int = 4

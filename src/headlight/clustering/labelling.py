@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from headlight.clustering.assigning import Head, head_labels, labels_and_margins
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Head, LinearHead, head_labels, labels_and_margins
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
 
@@ -20,7 +21,7 @@ CLOSE = 1e-3
 
 def label_rows(
     head: Head, projection: Projection, features: Features, sharpness: float
-) -> tuple[Head, np.ndarray]:
+) -> tuple[Head, np.ndarray, np.ndarray]:
     """Labels of all rows, with the largest cluster as cluster 0.
 
     A linear head gets rows for empty clusters where it can be.
@@ -32,7 +33,8 @@ def label_rows(
         sharpness: of logits, where clusters are made anew.
 
     Returns:
-        The head, which may be another one, and its labels, int64 (n,): those that it predicts.
+        The head, which may be another one; its labels, int64 (n,): those that it predicts; and the
+        number that each cluster had before, int64 (K,).
     """
     for rounds in range(ROUNDS + 1):
         labels, margins = labels_and_margins(head, projection, features)
@@ -55,7 +57,7 @@ def label_rows(
     for start in range(0, len(close), CHUNK):
         rows = close[start : start + CHUNK]
         labels[rows] = head_labels(head, projection, Features(features.rows(rows)))
-    return head, labels
+    return head, labels, order
 
 
 @torch.no_grad()

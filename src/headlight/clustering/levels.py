@@ -116,7 +116,7 @@ class _Grouping:
         cluster = np.arange(len(self.sizes))
         found = [cluster]
         shares = (1 - apart) * among + apart * self.likeness
-        for a, b in merges(shares, constants.information_power):
+        for a, b, *_ in merges(shares, constants.information_power):
             cluster = np.where(cluster == b, a, cluster)
             found.append(cluster)
         numbered = [np.unique(one, return_inverse=True)[1] for one in reversed(found)]

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from headlight.clustering.assigning import hard_labels
 from headlight.clustering.calibration import calibrate, resampled_partitions
 from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
 from headlight.clustering.fusion import encoders_worth_using
 from headlight.clustering.graph import neighbour_graph
-from headlight.clustering.heads import LinearHead, hard_labels
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import centres_of
 from headlight.clustering.levels import estimate_clusters
@@ -32,6 +33,7 @@ def fit_robust(
     device: torch.device,
     seed: int,
     progress: Callable[[int, int], object] | None = None,
+    coarse: bool = False,
 ) -> Fitted:
     """Fit a head that explains the neighbour graph of the features.
 
@@ -45,6 +47,7 @@ def fit_robust(
         device: where to train.
         seed: of starts and pairs.
         progress: called with (steps done, steps in all).
+        coarse: the clusters will be split into many more (`fit_tree`).
 
     Raises:
         ValueError: see `fit_projections`.
@@ -62,7 +65,7 @@ def fit_robust(
     if n_clusters is None:
         estimate = estimate_clusters([one.spectrum for one in spaces], constants)
     k = estimate.n_clusters if estimate else int(n_clusters or 0)
-    space, start = best_start(spaces, k, seed, constants)
+    space, start = best_start(spaces, k, seed, constants, coarse=coarse)
 
     # 3. The head learns that partition, beginning at its centres.
     generator = torch.Generator().manual_seed(seed)

@@ -15,18 +15,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from headlight.clustering.assigning import head_labels, head_probabilities
 from headlight.clustering.constants import PAPER, RECIPES, ROBUST, Constants, PaperConstants
+from headlight.clustering.description import describe
 from headlight.clustering.features import Features, as_features, require_clusterable
-from headlight.clustering.heads import head_labels, head_probabilities
-from headlight.clustering.hierarchy import cut, merge_hierarchy
-from headlight.clustering.information import edge_shares
-from headlight.clustering.k_means import centres_of
-from headlight.clustering.labelling import label_rows
+from headlight.clustering.hierarchy import cut
 from headlight.clustering.paper import fit_paper
-from headlight.clustering.quality import cluster_quality
 from headlight.clustering.robust import fit_robust
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.training import Fitted
+from headlight.clustering.tree import fit_tree
 from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 
@@ -187,7 +185,10 @@ class SCP(ClusterMixin, BaseEstimator):
             fitted = fit_paper(features, k, paper, **settings)
         else:
             robust = replace(self.constants, **given)
-            fitted = fit_robust(features, k, robust, **settings)
+            if k is None or k <= robust.most_flat:
+                fitted = fit_robust(features, k, robust, **settings)
+            else:
+                fitted = fit_tree(features, k, robust, **settings)
         self._keep(features, fitted)
         return self
 
@@ -202,9 +203,9 @@ class SCP(ClusterMixin, BaseEstimator):
             self.blocks_used_ = fitted.blocks_used
         self.projection_, self.temperature_ = fitted.projection, fitted.temperature
         self.graph_information_ = float(fitted.information)
-        self.head_, self.labels_ = label_rows(
-            fitted.head, fitted.projection, features, self.constants.sharpness
-        )
+        found = describe(fitted, features, self.constants)
+        self.head_, self.labels_ = found.head, found.labels
+        self.cluster_quality_, self.linkage_ = found.quality, found.linkage
         if empty := k - len(np.unique(self.labels_)):
             warnings.warn(
                 f"{empty} of n_clusters={k} clusters are empty; "
@@ -212,11 +213,7 @@ class SCP(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        labels, points, near = self.labels_[rows], graph.points.plain, graph.near(k)
-        self.cluster_quality_ = cluster_quality(labels, points, fitted.others, k)
-        centres = centres_of(points, labels, k).numpy()
-        self.linkage_ = merge_hierarchy(edge_shares(labels, near, k), centres)
-        count = min(self.n_neighbors, near.shape[1])
+        count = min(self.n_neighbors, graph.near(k).shape[1])
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, count)
 
     def _check_parameters(self) -> None:

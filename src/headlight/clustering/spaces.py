@@ -12,7 +12,7 @@ from headlight.clustering.features import Features
 from headlight.clustering.fusion import shares_explained
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import partitions
+from headlight.clustering.starts import coarse_partitions, partitions
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ def feature_spaces(
 
 
 def best_start(
-    spaces: Sequence[Space], n_clusters: int, seed: int, constants: Constants = ROBUST
+    spaces: Sequence[Space],
+    n_clusters: int,
+    seed: int,
+    constants: Constants = ROBUST,
+    *,
+    coarse: bool = False,
 ) -> tuple[Space, np.ndarray]:
     """The space to cluster in, and where to start: its best partition, int64 (n,).
 
@@ -63,8 +68,10 @@ def best_start(
         spaces: m of the same rows.
         n_clusters: K.
         seed: of the partitions.
+        coarse: the clusters will be split into many more.
     """
-    found = [partitions(one.spectrum, n_clusters, seed, constants) for one in spaces]
+    find = coarse_partitions if coarse else partitions
+    found = [find(one.spectrum, n_clusters, seed, constants) for one in spaces]
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
     # The mean of all, since single partitions of two similar spaces win and lose by chance.
     shares = shares_explained(found, graphs, n_clusters, constants.space_power)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.graph import Spectrum
@@ -54,8 +55,7 @@ def partitions(
         return move(edges, clusters, n_clusters, constants)
 
     def information(labels: np.ndarray) -> float:
-        shares = edge_shares(labels, near, n_clusters)
-        return graph_information(shares, constants.information_power)
+        return _information(labels, near, n_clusters, constants)
 
     most = len(points) // constants.group_rows
     n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
@@ -67,6 +67,34 @@ def partitions(
     found.sort(key=information, reverse=True)
     found.append(merged(_kept_together(found, n_clusters + constants.most_kept)))
     return sorted(found, key=information, reverse=True)
+
+
+def coarse_partitions(
+    spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
+) -> list[np.ndarray]:
+    """Partitions into regions of about equal size, the one that explains the graph best first.
+
+    Where there are many more clusters than `n_clusters`, what explains the graph best is a few of
+    them alone, and all others as the last. So the rows are parted by k-means, and those move whose
+    neighbours are on the other side.
+
+    Arguments: see `partitions`.
+    """
+    graph = spectrum.graph
+    rows = graph.points.plain.float().numpy()
+    near, edges = graph.near(n_clusters), graph.edges(n_clusters)
+    found = [
+        move(edges, k_means(rows, n_clusters, one)[1], n_clusters, constants)
+        for one in np.random.default_rng(seed).integers(SEEDS, size=constants.coarse_tried).tolist()
+    ]
+    return sorted(found, key=lambda one: _information(one, near, n_clusters, constants), reverse=True)
+
+
+def _information(
+    labels: np.ndarray, near: torch.Tensor, n_clusters: int, constants: Constants
+) -> float:
+    shares = edge_shares(labels, near, n_clusters)
+    return graph_information(shares, constants.information_power)
 
 
 def _kept_together(partitions: Sequence[np.ndarray], most: int) -> np.ndarray:
