@@ -12,7 +12,7 @@ from headlight.clustering.heads import Flat, MLPHead
 from headlight.clustering.projection import Projection
 from headlight.clustering.tree_head import BLOCK, TreeHead, in_blocks
 
-WALKED = 8192  # rows that walk down a tree together
+WALKED = 32_768  # rows that walk down a tree together
 
 Head = Flat | TreeHead
 
@@ -64,14 +64,19 @@ def head_labels(head: Head, projection: Projection, features: Features) -> np.nd
     return labels_and_margins(head, projection, features)[0]
 
 
+@torch.no_grad()
 def labels_and_margins(
     head: Head, projection: Projection, features: Features
 ) -> tuple[np.ndarray, np.ndarray]:
     """Most probable cluster of every row, int64 (n,), and its margin in logits, float32 (n,)."""
     labels, margins = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
     if isinstance(head, TreeHead):
-        clusters, log_p = best_two_of(head, projection, features)
-        return clusters[:, 0], log_p[:, 0] - log_p[:, 1]
+        for start, rows in features.chunks(WALKED):
+            found = head.walk(in_blocks(projection, rows))
+            part = slice(start, start + len(rows))
+            labels[part] = found.clusters[:, 0].numpy()
+            margins[part] = ((found.log_p[:, 0] - found.log_p[:, 1]) / head.temperature).numpy()
+        return labels, margins
     for start, logits in head_logits(head, projection, features):
         part = slice(start, start + len(logits))
         best = logits.topk(min(2, head.n_clusters), dim=1).values
@@ -89,32 +94,37 @@ def head_probabilities(head: Head, projection: Projection, features: Features) -
 
 
 @torch.no_grad()
-def best_two_of(
+def best_two(
     head: Head, projection: Projection, features: Features
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The two most probable clusters of every row, and their log-probabilities.
+    """The two most probable clusters of every row, and their probabilities.
 
     Arguments:
-        head: in evaluation mode, on the CPU. Of a tree only some branches are evaluated, and the
-            second is the best of these (`TreeHead.best_two`).
+        head: in evaluation mode, on the CPU, of two clusters or more. Of a tree only some branches
+            are evaluated (`TreeHead.walk`), and probabilities are right to a thousandth of them.
 
     Returns:
-        int64 (n, 2) and float32 (n, 2); of a head with one cluster twice that, and −∞ for the
-        second.
+        int64 (n, 2) and float32 (n, 2).
 
     Raises:
         ValueError: a row is not finite.
     """
-    n = len(features)
-    clusters, values = np.zeros((n, 2), np.int64), np.full((n, 2), -np.inf, np.float32)
+    clusters = np.zeros((len(features), 2), np.int64)
+    shares = np.zeros((len(features), 2), np.float32)
     if isinstance(head, TreeHead):
+        temperature = float(head.temperature)
         for start, rows in features.chunks(WALKED):
-            which, log_p = head.best_two(in_blocks(projection, rows))
-            clusters[start : start + len(rows)] = which.numpy()
-            values[start : start + len(rows)] = log_p.numpy()
-        return clusters, values
+            found = head.walk(in_blocks(projection, rows), temperature)
+            part = slice(start, start + len(rows))
+            clusters[part] = found.clusters.numpy()
+            shares[part] = ((found.log_p / temperature).exp() / found.total[:, None]).numpy()
+        return clusters, shares
     for start, logits in head_logits(head, projection, features):
-        log_p, which = logits.log_softmax(dim=1).topk(min(2, head.n_clusters), dim=1)
-        part = slice(start, start + len(logits)), slice(which.shape[1])
-        clusters[part], values[part] = which.numpy(), log_p.numpy()
-    return clusters, values
+        # Twice the largest: where many are 0, `topk` names any of them.
+        rest = logits.softmax(dim=1)
+        for place in range(2):
+            value, which = rest.max(dim=1)
+            own = slice(start, start + len(logits)), place
+            clusters[own], shares[own] = which.numpy(), value.numpy()
+            rest.scatter_(1, which[:, None], -1.0)
+    return clusters, shares

@@ -12,7 +12,7 @@ from headlight.clustering.features import Features
 from headlight.clustering.fusion import shares_explained
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import coarse_partitions, partitions
+from headlight.clustering.starts import coarse_partition, partitions
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,12 @@ def best_start(
         seed: of the partitions.
         coarse: the clusters will be split into many more.
     """
-    find = coarse_partitions if coarse else partitions
-    found = [find(one.spectrum, n_clusters, seed, constants) for one in spaces]
+    found = [
+        [coarse_partition(one.spectrum, n_clusters, seed, constants)]
+        if coarse
+        else partitions(one.spectrum, n_clusters, seed, constants)
+        for one in spaces
+    ]
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
     # The mean of all, since single partitions of two similar spaces win and lose by chance.
     shares = shares_explained(found, graphs, n_clusters, constants.space_power)

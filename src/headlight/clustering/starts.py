@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.graph import Spectrum
-from headlight.clustering.information import edge_shares, graph_information, merge_groups, move
+from headlight.clustering.information import (
+    edge_shares,
+    graph_information,
+    merge_groups,
+    merges,
+    move,
+)
 from headlight.clustering.k_means import k_means
+from headlight.clustering.small_groups import leading_components, likeness
 
 SEEDS = 2**31 - 1
 
@@ -69,25 +78,34 @@ def partitions(
     return sorted(found, key=information, reverse=True)
 
 
-def coarse_partitions(
+def coarse_partition(
     spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
-) -> list[np.ndarray]:
-    """Partitions into regions of about equal size, the one that explains the graph best first.
+) -> np.ndarray:
+    """A partition into regions, each of which will be split further: int64 (n,).
 
     Where there are many more clusters than `n_clusters`, what explains the graph best is a few of
-    them alone, and all others as the last. So the rows are parted by k-means, and those move whose
-    neighbours are on the other side.
+    them alone and all others together. So the rows are first put in small groups by k-means, and
+    these are merged by I / H^0.3, which favours regions of more even size; distances count a
+    little beside edges, for between clusters that lie apart there may be none. Then single rows
+    move.
 
-    Arguments: see `partitions`.
+    Arguments: see `partitions`; of few distinct rows there may be fewer regions.
     """
     graph = spectrum.graph
-    rows = graph.points.plain.float().numpy()
-    near, edges = graph.near(n_clusters), graph.edges(n_clusters)
-    found = [
-        move(edges, k_means(rows, n_clusters, one)[1], n_clusters, constants)
-        for one in np.random.default_rng(seed).integers(SEEDS, size=constants.coarse_tried).tolist()
-    ]
-    return sorted(found, key=lambda one: _information(one, near, n_clusters, constants), reverse=True)
+    rows = leading_components(graph.points.plain, constants.level_directions)
+    most = max(n_clusters, len(rows) // constants.level_group_rows)
+    centres, groups = k_means(rows, min(max(n_clusters, constants.level_groups), most), seed)
+    kept, groups = np.unique(groups, return_inverse=True)
+    apart = constants.level_likeness
+    shares = (1 - apart) * edge_shares(groups, graph.near(n_clusters), len(kept))
+    shares += apart * likeness(centres[kept], np.bincount(groups) / len(rows))
+    region = np.arange(len(kept))
+    steps = max(0, len(kept) - n_clusters)
+    for a, b, *_ in islice(merges(shares, constants.coarse_power), steps):
+        region[region == b] = a
+    labels = np.unique(region, return_inverse=True)[1][groups]
+    even = replace(constants, information_power=constants.coarse_power)
+    return move(graph.edges(n_clusters), labels, n_clusters, even)
 
 
 def _information(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from headlight.clustering.allotment import MergePath, allotted, merge_path
+from headlight.clustering.assigning import WALKED
+from headlight.clustering.calibration import calibrate
 from headlight.clustering.constants import Constants
 from headlight.clustering.description import Description, describe
-from headlight.clustering.features import Features, sample
+from headlight.clustering.features import Features, count_distinct, sample
+from headlight.clustering.heads import LinearHead, MLPHead
 from headlight.clustering.hierarchy import grafted
-from headlight.clustering.information import edge_shares, merges, sparse_information
-from headlight.clustering.k_means import k_means
-from headlight.clustering.neighbours import nearest_neighbours
+from headlight.clustering.information import sparse_information
 from headlight.clustering.projection import project
 from headlight.clustering.quality import ClusterQuality
 from headlight.clustering.robust import fit_robust
@@ -42,65 +44,85 @@ def fit_tree(
     With K clusters wanted there are about √K coarse ones, or a higher root where one head would
     have to tell more than `most_flat`. Each is fitted as any few clusters are, on a sample of its
     own rows, in a space of its own within the directions of the coarse head. How many parts each
-    one gets is what merging says: in all of them rows are put in many small groups, and of all
-    merges of groups in the same coarse cluster the one that leaves the highest I / H^0.6 of the
-    whole graph is done, until K are left. Edges between coarse clusters don't count, so that I and
-    H of the whole are those of the coarse clusters plus the means of those inside.
+    one gets is what merging says (`allotted`); one that would have more than `most_flat` is a tree
+    itself, and gets them by its size, since merging is cubic in groups.
 
     Arguments: see `fit_robust`; n_clusters 4 or more, and at least as many distinct rows.
     """
+    settings: dict[str, Any] = {
+        "n_components": n_components, "n_neighbors": n_neighbors, "device": device
+    }  # fmt: skip
     n_coarse = _branching(n_clusters, constants.most_flat)
-    done, steps = 0, 2 * n_coarse
-
-    def count(parts: int) -> None:
-        nonlocal done
-        done += parts
-        if progress:
-            progress(done, steps)
-
-    settings = {"n_components": n_components, "n_neighbors": n_neighbors, "device": device}
-    coarse = fit_robust(features, n_coarse, constants, blocks=blocks, seed=seed, coarse=True, **settings)
+    coarse = fit_robust(
+        features, n_coarse, constants, blocks=blocks, seed=seed, coarse=True, **settings
+    )
+    n_steps = coarse.n_steps
+    coarse.head.scale_logits(1 / coarse.temperature)  # the tree has one for the whole
     found = describe(coarse, features, constants)
-    count(n_coarse)
+    assert isinstance(found.head, LinearHead)  # noqa: S101 - what fit_robust gives
 
     members = [np.flatnonzero(found.labels == i) for i in range(n_coarse)]
     plain = Features(features.plain)
 
-    def points(rows: np.ndarray, most: int) -> Features:
+    def points(rows: np.ndarray, k: int) -> Features:
+        most = max(constants.branch_rows, constants.branch_cluster_rows * k)
         return project(plain, coarse.projection, rows[sample(len(rows), most)])
 
-    sizes = np.array([len(rows) for rows in members])
-    expected = np.ceil(sizes * (n_clusters / len(features))).astype(int)
-    paths = [
-        _path(points(rows, _enough(k, constants)).plain, k, constants)
-        for rows, k in zip(members, expected.tolist(), strict=True)
-    ]
-    wanted = allotted(paths, sizes / len(features), _entropy(sizes), n_clusters, constants)
+    sizes = np.array([max(1, len(rows)) for rows in members])
+    expected = np.ceil(sizes * (n_clusters / sizes.sum())).astype(int).tolist()
+    paths: list[MergePath | None] = []
+    distinct = []
+    for rows, k in zip(members, expected, strict=True):
+        if not len(rows):  # of few distinct rows a coarse cluster may have got none
+            paths.append(None)
+            distinct.append(1)
+            continue
+        some = points(rows, k)
+        small = k <= constants.most_flat
+        paths.append(merge_path(some.plain, k, constants) if small else None)
+        distinct.append(max(1, count_distinct(some, len(some))))
+    # Where projected rows are equal that were not before, some clusters will have no rows.
+    most = np.array(distinct) if sum(distinct) >= n_clusters else sizes
+    wanted = allotted(paths, sizes, most, n_clusters, constants.information_power)
 
     branches: list[Branch | None] = []
     parts: list[Description | None] = []
-    n_steps = coarse.n_steps
-    seeds = np.random.default_rng(seed).integers(SEEDS, size=n_coarse).tolist()
-    for rows, k, own in zip(members, wanted.tolist(), seeds, strict=True):
-        count(1)
-        if k < 2:
-            branches.append(None)
-            parts.append(None)
-            continue
-        some = points(rows, _enough(k, constants))
-        fit = fit_robust if k <= constants.most_flat else fit_tree
-        inner = fit(some, k, constants, blocks=None, seed=own, **settings)
-        n_steps += inner.n_steps
-        part = describe(inner, some, constants)
+    seeds = np.random.default_rng(seed).integers(SEEDS, size=n_coarse)
+    for i, k in enumerate(wanted.tolist()):
+        branch = part = None
+        if k > 1:
+            some = points(members[i], k)
+            fit = fit_robust if k <= constants.most_flat else fit_tree
+            inner = fit(some, k, constants, blocks=None, seed=int(seeds[i]), **settings)
+            inner.head.scale_logits(1 / inner.temperature)
+            n_steps += inner.n_steps
+            part = describe(inner, some, constants)
+            assert not isinstance(part.head, MLPHead)  # noqa: S101 - only "paper" has one
+            branch = Branch(inner.projection, part.head)
+        branches.append(branch)
         parts.append(part)
-        branches.append(Branch(inner.projection, part.head))
+        if progress:
+            progress(i + 1, n_coarse)
+
     head = TreeHead(found.head, branches).eval()
     near = coarse.graph.near(n_clusters)
-    labels = head.best_two(coarse.graph.points.plain.float())[0][:, 0].numpy()
-    qualities = [
-        found.quality.take(np.array([i])) if part is None else part.quality
-        for i, part in enumerate(parts)
-    ]
+    learned = coarse.graph.points.plain.split(WALKED)
+    labels = torch.cat([head.walk(rows.float()).clusters[:, 0] for rows in learned]).numpy()
+    temperature = calibrate(
+        head,
+        coarse.projection,
+        features,
+        labels=labels,
+        neighbours=near,
+        rows=coarse.rows,
+        constants=constants,
+    )
+    quality = ClusterQuality.joined(
+        [
+            found.quality.take(np.array([i])) if part is None else part.quality
+            for i, part in enumerate(parts)
+        ]
+    )
     linkage = grafted(found.linkage, [None if part is None else part.linkage for part in parts])
     return Fitted(
         coarse.projection,
@@ -109,12 +131,12 @@ def fit_tree(
         n_clusters,
         None,
         head,
-        1.0,
+        temperature,
         sparse_information(labels, near, constants.information_power),
         np.empty((0, len(coarse.rows)), np.int64),
         n_steps,
         coarse.blocks_used,
-        (ClusterQuality.joined(qualities), linkage),
+        (quality, linkage),
     )
 
 
@@ -122,86 +144,3 @@ def _branching(n_clusters: int, most: int) -> int:
     """Coarse clusters: the root of K for which each level has at most `most`, evenly."""
     levels = max(2, math.ceil(math.log(n_clusters) / math.log(most)))
     return max(2, round(n_clusters ** (1 / levels)))
-
-
-def _enough(n_clusters: int, constants: Constants) -> int:
-    """Rows that a branch with so many clusters is fitted on."""
-    return max(constants.branch_rows, constants.resample_cluster_rows * n_clusters)
-
-
-def _entropy(sizes: np.ndarray) -> float:
-    shares = sizes[sizes > 0] / sizes.sum()
-    return -float((shares * np.log(shares)).sum())
-
-
-@dataclass(frozen=True)
-class Path:
-    """How a coarse cluster falls apart.
-
-    Arguments:
-        information, entropy: float64 (M,), I and H of its graph in 1 to M parts, in nats.
-    """
-
-    information: np.ndarray
-    entropy: np.ndarray
-
-
-def _path(points: torch.Tensor, expected: int, constants: Constants) -> Path:
-    """That of projected rows, float16 (n, d), which are expected to have so many parts."""
-    n = len(points)
-    wanted = min(n, constants.branch_groups * expected + constants.branch_groups_more)
-    if wanted < 2:
-        return Path(np.zeros(1), np.zeros(1))
-    rows = points[:, : constants.level_directions].float().numpy()
-    groups = k_means(rows, wanted, seed=0, iterations=constants.group_iterations)[1]
-    groups = np.unique(groups, return_inverse=True)[1]
-    near = nearest_neighbours(points, constants.graph_neighbors)[0]
-    near = near[:, : max(1, n // (2 * expected))]
-    shares = edge_shares(groups, near, int(groups.max()) + 1)
-    steps = list(merges(shares, constants.information_power))
-    ends = shares.sum(axis=1)
-    entropy = -float((ends[ends > 0] * np.log(ends[ends > 0])).sum())
-    there = shares > 0
-    joint = float((shares[there] * np.log(shares[there])).sum())
-    return Path(
-        np.array([*(step.information for step in reversed(steps)), joint + 2 * entropy]),
-        np.array([*(step.entropy for step in reversed(steps)), entropy]),
-    )
-
-
-def allotted(
-    paths: Sequence[Path],
-    shares: np.ndarray,
-    entropy: float,
-    n_clusters: int,
-    constants: Constants,
-) -> np.ndarray:
-    """How many clusters each coarse cluster is split into.
-
-    Arguments:
-        paths: of each coarse cluster.
-        shares: float64 (g,), of the rows.
-        entropy: of these.
-        n_clusters: K, g at least and as many as all paths have parts at most.
-
-    Returns:
-        int64 (g,), 1 at least, sum K.
-    """
-    parts = np.array([len(path.entropy) for path in paths])
-    longest = int(parts.max())
-    information, entropies = (
-        np.stack([np.pad(getattr(path, name), (0, longest - len(path.entropy))) for path in paths])
-        for name in ("information", "entropy")
-    )
-    each = np.arange(len(paths))
-    whole_i = entropy + float(shares @ information[each, parts - 1])
-    whole_h = entropy + float(shares @ entropies[each, parts - 1])
-    for _ in range(int(parts.sum()) - n_clusters):
-        less = np.maximum(parts - 2, 0)
-        i = whole_i - shares * (information[each, parts - 1] - information[each, less])
-        h = whole_h - shares * (entropies[each, parts - 1] - entropies[each, less])
-        value = np.where(parts > 1, i / np.maximum(h, 1e-9) ** constants.information_power, -np.inf)
-        best = int(value.argmax())
-        parts[best] -= 1
-        whole_i, whole_h = float(i[best]), float(h[best])
-    return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -13,6 +14,22 @@ from headlight.clustering.projection import Projection
 # Rows in blocks of exactly so many, the last one padded: the arithmetic on a row is then the same
 # whichever rows come with it.
 BLOCK = 256
+# Share of a row's probability that a walk may leave out of the sum that it divides by.
+LEFT_OUT = 1e-3
+
+
+class Walk(NamedTuple):
+    """What a walk down a tree has found of each row.
+
+    Arguments:
+        clusters: int64 (n, 2), the most probable cluster and the next.
+        log_p: float32 (n, 2), their log-probabilities before the temperature.
+        total: float32 (n,), Σ p^(1/T) over all clusters; 0 where no temperature was given.
+    """
+
+    clusters: torch.Tensor
+    log_p: torch.Tensor
+    total: torch.Tensor
 
 
 class Branch(nn.Module):
@@ -23,7 +40,11 @@ class Branch(nn.Module):
         head: for its parts; perhaps a tree itself.
     """
 
-    def __init__(self, projection: Projection, head: nn.Module) -> None:
+    mean: torch.Tensor
+    components: torch.Tensor
+    head: LinearHead | TreeHead
+
+    def __init__(self, projection: Projection, head: LinearHead | TreeHead) -> None:
         super().__init__()
         self.register_buffer("mean", projection.mean)
         self.register_buffer("components", projection.components)
@@ -33,107 +54,134 @@ class Branch(nn.Module):
         """Float32 (batch, dim) to what the head reads, (batch, d)."""
         return Projection(self.mean, self.components)(x)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def log_p(self, x: torch.Tensor) -> torch.Tensor:
         """Float32 (batch, dim) to log-probabilities of the parts (batch, parts)."""
-        return self.head(self.project(x)).log_softmax(dim=1)
+        return log_probabilities(self.head, self.project(x))
 
 
 class TreeHead(nn.Module):
     """dim → clusters, through coarse clusters: the probabilities multiply.
+
+    The logit of a cluster is (log p of its coarse cluster + log p within that) / T, of heads as
+    they were trained. One temperature for the whole changes no order. Were each head made less
+    sure on its own, a coarse cluster with few parts would win rows from those with many, for there
+    is less to share in it.
 
     Arguments:
         coarse: the head of the coarse clusters.
         branches: of each coarse cluster, None where it is a cluster itself.
     """
 
-    def __init__(self, coarse: nn.Module, branches: Sequence[Branch | None]) -> None:
+    n_clusters: int
+    order: torch.Tensor
+    temperature: torch.Tensor
+
+    def __init__(self, coarse: LinearHead, branches: Sequence[Branch | None]) -> None:
         super().__init__()
         self.coarse = coarse
         self.branches = nn.ModuleDict(
             {str(i): branch for i, branch in enumerate(branches) if branch is not None}
         )
-        sizes = [1 if branch is None else branch.head.n_clusters for branch in branches]
-        self.first = torch.tensor([0, *sizes]).cumsum(0)[:-1]  # natural number of the first part
-        self.n_clusters = sum(sizes)
+        self.sizes = [1 if branch is None else branch.head.n_clusters for branch in branches]
+        self.first = torch.tensor([0, *self.sizes]).cumsum(0)[:-1].tolist()
+        self.n_clusters = sum(self.sizes)
+        # Column i is the leaf order[i], counted from the first coarse cluster to the last.
         self.register_buffer("order", torch.arange(self.n_clusters))
+        self.register_buffer("temperature", torch.ones(1))
+
+    def branch(self, i: int) -> Branch | None:
+        """What is inside coarse cluster i; None if it is a cluster itself."""
+        if str(i) not in self.branches:
+            return None
+        found = self.branches[str(i)]
+        assert isinstance(found, Branch)  # noqa: S101 - for the type checker
+        return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Float32 (batch, dim) to log-probabilities (batch, clusters): every branch is evaluated."""
-        coarse = self.coarse(x).log_softmax(dim=1)
-        parts = [
-            coarse[:, i : i + 1] + self.branches[str(i)](x)
-            if str(i) in self.branches
-            else coarse[:, i : i + 1]
-            for i in range(len(self.first))
-        ]
+        """Float32 (batch, dim) to logits (batch, clusters): every branch is evaluated."""
+        return self.log_p(x) / self.temperature
+
+    def log_p(self, x: torch.Tensor) -> torch.Tensor:
+        """Float32 (batch, dim) to log-probabilities before the temperature (batch, clusters)."""
+        coarse = log_probabilities(self.coarse, x)
+        parts = []
+        for i in range(len(self.first)):
+            branch, share = self.branch(i), coarse[:, i : i + 1]
+            parts.append(share if branch is None else share + branch.log_p(x))
         return torch.cat(parts, dim=1)[:, self.order]
 
     @torch.no_grad()
-    def best_two(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The most probable cluster of each row, and the next one, by a walk down the tree.
+    def walk(self, x: torch.Tensor, temperature: float | None = None) -> Walk:
+        """The two most probable clusters of each row, by a walk down the tree.
 
         The two most probable coarse clusters of a row are looked into, and others while they may
-        hold a more probable cluster than was found. So the first is exact; the second is the best
-        of those that were looked into.
+        hold a more probable cluster than was found: the first is exact. With a temperature, others
+        are looked into until what is left adds less than `LEFT_OUT` to the total. The second
+        cluster is the best of what was looked into.
 
         Arguments:
             x: float32 (n, dim).
-
-        Returns:
-            clusters int64 (n, 2), log-probabilities float32 (n, 2).
+            temperature: T, 1 or more, if the total is wanted.
         """
-        coarse = in_blocks(lambda rows: self.coarse(rows).log_softmax(dim=1), x)
+        coarse = in_blocks(lambda rows: log_probabilities(self.coarse, rows), x)
         ranked = coarse.argsort(dim=1, descending=True, stable=True)
-        values = torch.full((len(x), 2), -torch.inf)
-        found = torch.zeros(len(x), 2, dtype=torch.int64)
+        if temperature is not None:
+            # Of m parts with shares q, Σ q^(1/T) is m^(1 − 1/T) at most.
+            room = torch.tensor(self.sizes).log() * (1 - 1 / temperature)
+            left = (coarse / temperature + room).exp().gather(1, ranked)
+            left = left.flip(1).cumsum(1).flip(1)
+        values, total = torch.full((len(x), 2), -torch.inf), torch.zeros(len(x))
+        leaves = torch.zeros(len(x), 2, dtype=torch.int64)
         for rank in range(ranked.shape[1]):
             at = ranked[:, rank]
             share = coarse.gather(1, at[:, None])[:, 0]
-            wanted = torch.ones(len(x), dtype=torch.bool) if rank < 2 else share > values[:, 0]
+            wanted = share > values[:, 0] if rank > 1 else torch.ones(len(x), dtype=torch.bool)
+            if temperature is not None:
+                wanted |= left[:, rank] > LEFT_OUT * total
             if not wanted.any():
                 break
             for i in at[wanted].unique().tolist():
                 rows = (wanted & (at == i)).nonzero()[:, 0]
-                which, log_p = self._inside(i, x[rows])
-                log_p += share[rows, None]
-                both = torch.cat([values[rows], log_p], dim=1)
+                inside = self._inside(i, x[rows], temperature)
+                both = torch.cat([values[rows], share[rows, None] + inside.log_p], dim=1)
                 values[rows], place = both.topk(2, dim=1)
-                every = torch.cat([found[rows], which], dim=1)
-                found[rows] = every.gather(1, place)
+                every = torch.cat([leaves[rows], inside.clusters + self.first[i]], dim=1)
+                leaves[rows] = every.gather(1, place)
+                if temperature is not None:
+                    total[rows] += (share[rows] / temperature).exp() * inside.total
         number = torch.empty_like(self.order)
         number[self.order] = torch.arange(self.n_clusters)
-        return number[found], values
+        return Walk(number[leaves], values, total)
 
-    def _inside(self, i: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Natural numbers of the two best parts of coarse cluster i, and their log-probability."""
-        if str(i) not in self.branches:
-            which = torch.zeros(len(x), 1, dtype=torch.int64)
-            log_p = torch.zeros(len(x), 1)
-        else:
-            branch = self.branches[str(i)]
-            which, log_p = best_two(branch.head, in_blocks(branch.project, x))
-        return which + self.first[i], log_p
+    def _inside(self, i: int, x: torch.Tensor, temperature: float | None) -> Walk:
+        """A walk within coarse cluster i; of a single cluster, or of one part, one column."""
+        branch = self.branch(i)
+        if branch is None:
+            only = torch.zeros(len(x), 1)
+            return Walk(only.long(), only, torch.ones(len(x)))
+        x = in_blocks(branch.project, x)
+        if isinstance(branch.head, TreeHead):
+            return branch.head.walk(x, temperature)
+        log_p = in_blocks(branch.head, x).log_softmax(dim=1)
+        values, which = log_p.topk(min(2, log_p.shape[1]), dim=1)
+        total = torch.zeros(len(x))
+        if temperature is not None:
+            total = (log_p / temperature).exp().sum(dim=1)
+        return Walk(which, values, total)
 
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
         self.order.copy_(self.order[order])
 
+    def scale_logits(self, temperature: float) -> None:
+        """Divide the logits by `temperature`."""
+        self.temperature.mul_(temperature)
 
-def best_two(head: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The two most probable clusters of each row, and their log-probabilities.
 
-    Arguments:
-        head: in evaluation mode.
-        x: float32 (n, dim).
-
-    Returns:
-        clusters int64 (n, 2) and float32 (n, 2); of a head with one cluster (n, 1).
-    """
-    if isinstance(head, TreeHead):
-        return head.best_two(x)
-    log_p = in_blocks(lambda rows: head(rows).log_softmax(dim=1), x)
-    values, which = log_p.topk(min(2, log_p.shape[1]), dim=1)
-    return which, values
+def log_probabilities(head: LinearHead | TreeHead, x: torch.Tensor) -> torch.Tensor:
+    """Float32 (batch, dim) to those of the head's clusters, of a tree before its temperature."""
+    found: torch.Tensor = head.log_p(x) if isinstance(head, TreeHead) else head(x).log_softmax(1)
+    return found
 
 
 def in_blocks(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
