@@ -106,12 +106,25 @@ def updated(
         plain[old],
         rows[old],
         scp.labels_.astype(np.int32),
+        scp.labels_.astype(np.int32),
         np.zeros(len(old), bool),
         np.full((len(old), 2), np.nan, np.float32),
     )
-    probabilities = scp.predict_proba(plain[new])
+
+    def clustering(some: np.ndarray, joining: np.ndarray, count: int) -> np.ndarray:
+        every = np.concatenate([old[some], new[joining]])
+        order = np.argsort(every)
+        labels = np.empty(len(every), np.int64)
+        labels[order] = _fit(count, seed, features.take(every[order])).labels_
+        return labels
+
     found: Newcomers = place_newcomers(
-        known, plain[new], rows[new], probabilities, np.arange(k, dtype=np.int32)
+        known,
+        plain[new],
+        rows[new],
+        probabilities=scp.predict_proba(plain[new]),
+        groups=np.arange(k, dtype=np.int32),
+        clustering=clustering,
     )
     found.numbered(k)
     return scp.labels_, found.columns["cluster"]

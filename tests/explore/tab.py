@@ -55,7 +55,7 @@ class Tab:
 
     def wait_for(self, clusters: dict[str, int]) -> None:
         self.in_time(lambda: self.clusters() == clusters)
-        assert self.clusters() == clusters
+        assert self.clusters() == clusters, self.clusters()
 
     def go(self, name: str) -> None:
         self.page.locator("#clusters [data-cluster]", has_text=name).first.click()

@@ -87,7 +87,7 @@ def say_updated(terminal: Terminal, run: Run, report: UpdateReport) -> None:
     terminal.result(f"update: {said}")
     if report.unlike:
         terminal.result(
-            f"{report.unlike:,} of those that joined are unlike any image before them: they are the "
+            f"{report.unlike:,} of those that joined are unlike any image before: they are the "
             "least certain of their groups"
         )
     for one in found["drifted"]:

@@ -8,22 +8,25 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
+from headlight.review.comparable import (
+    DIRECTION_ROWS,
+    TWINS,
+    Flattening,
+    distinct_rows,
+    drawn_from,
+    read_rows,
+    scatter_of,
+    thinned,
+)
 from headlight.runs.projected import unit
 
-CHUNK = 4096
 # Old rows that are looked at, of large groups fewer; new ones at most so many times as many. The
 # largest set measured had 8,242; the time grows with the square.
 MOST_OLD, TIMES_OLD = 15_000, 2
-# Principal components; each is divided by the fourth root of its variance. What a new class differs
-# in need not vary much among the old ones: distance alone tells the strangers of TrashNet with an
-# AUC of .90 so, .83 in plain components, .80 in the projection of a fit.
-DIRECTIONS, DIRECTION_ROWS, FLATTENING = 128, 10_000, 0.25
 NEIGHBOURS = 10
-# Near-duplicates: a squared distance below so much of the mean one from a group's centre, among so
-# many neighbours; about a cosine of .92, as in `near_duplicates`, but wherever the old rows are.
-TWINS, COMPARED, FEWER = 0.16, 5, 0.9
+# With fewer distinct rows than this share, copies have had directions of their own.
+FEWER = 0.9
 # Rows whose company is newer than that of so many of their group's old rows are looked at.
 USUAL = 0.95
 # Rows of all groups that count beside those of one.
@@ -91,22 +94,22 @@ def novel_rows(old: Any, labels: np.ndarray, new: Any) -> Novelty:
     if not len(old) or not len(new):
         return found
     labels = np.unique(labels, return_inverse=True)[1]
-    chosen = _thinned(labels, MOST_OLD)
+    chosen = thinned(labels, MOST_OLD)
     labels = labels[chosen]
-    read = _some(np.arange(len(chosen)), DIRECTION_ROWS)
-    some = _read(old, chosen[read])
-    scatter = _scatter(some, labels[read])
+    read = drawn_from(np.arange(len(chosen)), DIRECTION_ROWS)
+    some = read_rows(old, chosen[read])
+    scatter = scatter_of(some, labels[read])
     if not scatter > 0:
         return found
 
-    def flattening(numbers: np.ndarray) -> _Flattening:
-        return _Flattening.of(
-            np.concatenate([some, _read(new, _some(numbers, DIRECTION_ROWS // 2))])
+    def flattening(numbers: np.ndarray) -> Flattening:
+        return Flattening.of(
+            np.concatenate([some, read_rows(new, drawn_from(numbers, DIRECTION_ROWS // 2))])
         )
 
     every = np.arange(len(new))
     flat = flattening(every)
-    first, number = _distinct(new, unit(flat(new, every)), TWINS * scatter)
+    first, number = distinct_rows(new, unit(flat(new, every)), TWINS * scatter)
     if len(first) < FEWER * len(new):  # the copies have had directions of their own
         flat = flattening(first)
     groups, unlike = _judged(flat(old, chosen), labels, flat(new, first))
@@ -130,7 +133,7 @@ def _judged(
     nearest = labels[which[:, 0]]
     far = _ranks(1 - near.mean(axis=1), nearest, 1 - between.mean(axis=1), labels)
 
-    drawn = _some(np.arange(len(new)), max(TIMES_OLD * len(old), LEAST))
+    drawn = drawn_from(np.arange(len(new)), max(TIMES_OLD * len(old), LEAST))
     points = torch.from_numpy(np.concatenate([old, new[drawn]]))
     index = NeighbourIndex(points)
     edges = _edges(index.among_themselves(points, NEIGHBOURS)[0].numpy())
@@ -145,7 +148,7 @@ def _judged(
         unit(new_points[drawn[held]] - middle),
         ALIKE * _alike(unit(old_points - middle), labels),
     )
-    narrow = NARROW * _scatter(old_points, labels)
+    narrow = NARROW * scatter_of(old_points, labels)
 
     def is_new(members: np.ndarray) -> bool:
         places = drawn[members - len(old)]
@@ -167,104 +170,6 @@ def _judged(
         beside = index.search(torch.from_numpy(new[rest]), NEIGHBOURS)[1]
         every[rest] = _majority(_shares(groups[beside]))
     return every, (far >= STRANGE) & (every < 0)
-
-
-@dataclass(frozen=True)
-class _Flattening:
-    """Rows in principal components whose variances are brought nearer to each other.
-
-    Arguments:
-        mean: float32 (dim,).
-        axes: float32 (dim, d).
-    """
-
-    mean: np.ndarray
-    axes: np.ndarray
-
-    @classmethod
-    def of(cls, rows: np.ndarray) -> _Flattening:
-        """Learned from float32 (n, dim), not all equal."""
-        from headlight.clustering import Features
-        from headlight.clustering.projection import fit_projections
-
-        found = fit_projections(Features(rows), DIRECTIONS, kinds=("principal",))["principal"]
-        mean, axes = found.mean.numpy(), found.components.numpy()
-        variance = ((rows - mean) @ axes).var(axis=0)
-        return cls(mean, axes / np.maximum(variance, 1e-4 * variance.max()) ** FLATTENING)
-
-    def __call__(self, features: Any, numbers: np.ndarray) -> np.ndarray:
-        """Some rows of (n, dim): float32 (rows, d)."""
-        out = np.empty((len(numbers), self.axes.shape[1]), np.float32)
-        for start in range(0, len(numbers), CHUNK):
-            part = slice(start, start + CHUNK)
-            out[part] = (_read(features, numbers[part]) - self.mean) @ self.axes
-        return out
-
-
-def _read(features: Any, numbers: np.ndarray) -> np.ndarray:
-    return np.asarray(features[numbers]).astype(np.float32)
-
-
-def _some(numbers: np.ndarray, most: int) -> np.ndarray:
-    from headlight.clustering.features import sample
-
-    return numbers[sample(len(numbers), most)]
-
-
-def _thinned(labels: np.ndarray, most: int) -> np.ndarray:
-    """Numbers of rows, at most `most`, of every group the same number or all it has: sorted."""
-    sizes = np.bincount(labels)
-    low, high = 0, len(labels)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.minimum(sizes, middle).sum() <= most else (low, middle - 1)
-    each = [_some(np.flatnonzero(labels == group), max(low, 1)) for group in range(len(sizes))]
-    return np.sort(np.concatenate(each))
-
-
-def _scatter(rows: np.ndarray, labels: np.ndarray) -> float:
-    """Mean squared distance of rows from the mean of their group, single rows left out.
-
-    Of all rows as one group, if there are only single ones; 0 of one row.
-    """
-    total, count = 0.0, 0
-    for one in np.unique(labels):
-        own = rows[labels == one]
-        if len(own) > 1:
-            total += float(np.square(own - own.mean(axis=0)).sum()) * len(own) / (len(own) - 1)
-            count += len(own)
-    if count or len(rows) < 2:
-        return total / max(count, 1)
-    return _scatter(rows, np.zeros_like(labels))
-
-
-def _distinct(new: Any, flat: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """One row of each group of near-duplicates, and for every row which of these stands for it.
-
-    Arguments:
-        new: (m, dim).
-        flat: float32 (m, d), what neighbours are sought in.
-        least: squared distance of rows that are none.
-    """
-    import torch
-
-    from headlight.clustering.neighbours import nearest_neighbours
-
-    if len(new) < 2:
-        return np.arange(len(new)), np.arange(len(new))
-    near = nearest_neighbours(torch.from_numpy(flat), COMPARED)[0].numpy()
-    alike = np.empty(near.shape, dtype=bool)
-    for start in range(0, len(new), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = _read(new, np.arange(len(new))[part])
-        for column in range(near.shape[1]):
-            other = _read(new, near[part, column])
-            alike[part, column] = np.square(rows - other).sum(axis=1) < least
-    row, place = alike.nonzero()
-    pairs = sp.coo_matrix((np.ones(len(row)), (row, near[row, place])), shape=(len(new),) * 2)
-    of_group = connected_components(pairs, directed=False)[1]
-    _, first, number = np.unique(of_group, return_index=True, return_inverse=True)
-    return first, number
 
 
 def _edges(near: np.ndarray) -> sp.csr_matrix:
@@ -383,7 +288,7 @@ def _is_new(far: np.ndarray, points: np.ndarray, narrow: float) -> bool:
     n = len(points)
     if n < LEAST:
         return False
-    same = max(0.0, 1 - _scatter(points, np.zeros(n, np.int64)) / narrow)
+    same = max(0.0, 1 - scatter_of(points, np.zeros(n, np.int64)) / narrow)
     free = n / (1 + (n - 1) * same)  # the design effect of surveys
     return bool(ndtri(far).mean() >= EFFECT + NOISE / free**0.5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from headlight.review.review import Review
 from headlight.review.taking_over import take_over
 from headlight.runs.duplicates import extended_duplicates
 from headlight.runs.embedding import embed_run
-from headlight.runs.features import features_digest, features_of, in_step
+from headlight.runs.features import features_digest, in_step
 from headlight.runs.files import read_table
 from headlight.runs.fits import GONE, save_fit
 from headlight.runs.image_keys import COLUMN, KEY, as_numpy, image_keys, sorted_images
@@ -31,6 +32,7 @@ from headlight.runs.run import Run, load_run, locked
 from headlight.runs.tables import CLUSTERS, JOINED, PROPOSED, cluster_rows
 
 if TYPE_CHECKING:
+    from headlight.clustering import Features
     from headlight.images import ImageSource
 
 TIME = pa.timestamp("ms", "UTC")  # Parquet has no whole seconds
@@ -174,7 +176,8 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
     row = _found(before, paths, images)
     back = np.where(row < 0, _found(left, paths, images), -1)
     now = _Now(paths, images, row, back)
-    plain = features_of(run.features, paths)
+    stored = run.features.load()[1]  # sorted by path, too
+    plain = np.asarray(stored.plain)
     mean, axes = projection_of(run)
     rows = project(plain, mean, axes)
     parts = [now.carried(before, row), now.carried(left, back)]
@@ -182,7 +185,7 @@ def _save(run: Run, review: Review, report: UpdateReport) -> None:
     newcomers = None
     if len(new):
         where = _places(parts[0])
-        newcomers = _placed(review, row, places=where, plain=plain, rows=rows, new=new)
+        newcomers = _placed(review, row, places=where, stored=stored, rows=rows, new=new)
     with review.log.locked():  # no edit may make a group with the number of a proposed one
         review.refresh()
         proposed: list[int] = []
@@ -227,7 +230,7 @@ def _placed(
     row: np.ndarray,
     *,
     places: np.ndarray,
-    plain: np.ndarray,
+    stored: Features,
     rows: np.ndarray,
     new: np.ndarray,
 ) -> Newcomers:
@@ -237,21 +240,51 @@ def _placed(
         review: of the fit before.
         row: int64 (n,), rows of that fit; −1: not there.
         places: float32 (k, 2), where the images that were there are on the map.
-        plain: float16 (n, dim), features.
+        stored: of n images.
         rows: float16 (n, d), projected.
         new: int64 (m,), the new images.
     """
+    plain = np.asarray(stored.plain)
     earlier = np.flatnonzero(row >= 0)
+
+    def clustering(old: np.ndarray, some: np.ndarray, k: int) -> np.ndarray:
+        every = np.concatenate([earlier[old], new[some]])
+        order = np.argsort(every)
+        labels = np.empty(len(every), np.int64)
+        labels[order] = _clustered(review.run, stored.take(every[order]), k)
+        return labels
+
     known = Known(
         plain[earlier],
         rows[earlier],
         review.labels[row[earlier]],
+        review.run.assignments["cluster"].to_numpy()[row[earlier]],
         review.outlier[row[earlier]],
         places,
     )
     model = groups_model(review, lambda: (row[earlier], rows[earlier]))
     probabilities = model.probabilities(plain[new])
-    return place_newcomers(known, plain[new], rows[new], probabilities, np.array(model.groups))
+    return place_newcomers(
+        known,
+        plain[new],
+        rows[new],
+        probabilities=probabilities,
+        groups=np.array(model.groups),
+        clustering=clustering if review.run.fit.recipe == "robust" else None,
+    )
+
+
+def _clustered(run: Run, features: Features, n_clusters: int) -> np.ndarray:
+    """Labels of a fit like that of a run: int64 (n,)."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from headlight.clustering import SCP
+
+    blocks = run.features.settings.dims or None
+    scp = SCP(n_clusters, blocks=blocks, random_state=run.fit.seed, device=run.fit.device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of clusters left empty
+        return scp.fit(features).labels_
 
 
 def _complete(review: Review) -> pa.Table:

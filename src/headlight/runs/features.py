@@ -53,11 +53,7 @@ def batches_of(store: FeatureStore, paths: pa.Array) -> Iterator[tuple[np.ndarra
 
 def plain_features(run: Run) -> np.ndarray:
     """Those of the images of ``run.assignments``: float16 (n, dim)."""
-    return features_of(run.features, run.assignments["path"].combine_chunks())
-
-
-def features_of(store: FeatureStore, paths: pa.Array) -> np.ndarray:
-    """All of `batches_of` in one array: float16 (n, dim)."""
+    store, paths = run.features, run.assignments["path"].combine_chunks()
     features = np.empty((len(paths), store.settings.dim), np.float16)
     for rows, vectors in batches_of(store, paths):
         features[rows] = vectors

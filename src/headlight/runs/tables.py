@@ -32,17 +32,21 @@ CLUSTERS = pa.schema(
 )
 
 
-def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
+def assignment_columns(
+    probabilities: np.ndarray, best: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Cluster, confidence, second choice and margin from probabilities.
 
     Arguments:
         probabilities: (n, clusters) float32.
+        best: int (n,), the clusters chosen; None: the most probable ones.
 
     Returns:
-        ``cluster`` int32, ``confidence`` (the largest probability) float32, ``second`` int32 and
-        ``margin`` (the largest minus the second) float32, each (n,).
+        ``cluster`` int32, ``confidence`` (its probability) float32, ``second`` (the most probable
+        other one) int32 and ``margin`` (that of the cluster minus that of the second, at least 0)
+        float32, each (n,).
     """
-    top = np.argmax(probabilities, axis=1)
+    top = np.argmax(probabilities, axis=1) if best is None else best
     rows = np.arange(len(probabilities))
     confidence = probabilities[rows, top]
     rest = probabilities.copy()
@@ -52,7 +56,7 @@ def assignment_columns(probabilities: np.ndarray) -> dict[str, np.ndarray]:
         "cluster": top.astype(np.int32),
         "confidence": confidence.astype(np.float32),
         "second": second.astype(np.int32),
-        "margin": (confidence - rest[rows, second]).astype(np.float32),
+        "margin": np.maximum(confidence - rest[rows, second], 0).astype(np.float32),
     }
 
 
