@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from headlight.clustering.assigning import head_labels, head_probabilities
+from headlight.clustering.assigning import best_two, head_labels, head_probabilities
 from headlight.clustering.constants import PAPER, RECIPES, ROBUST, Constants, PaperConstants
 from headlight.clustering.description import describe
 from headlight.clustering.features import Features, as_features, require_clusterable
@@ -268,6 +268,22 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         features = self._checked(X)
         return head_probabilities(self.head_, self.projection_, features)
+
+    def best_two(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The two most probable clusters of each row's view 0, without all the others.
+
+        Arguments:
+            X: (n, dim), (n, views, dim) or `Features`, dim as at fit; n_clusters_ 2 or more.
+
+        Returns:
+            clusters int64 (n, 2), of which the first column is `predict(X)`, and their
+            probabilities, float32 (n, 2); with more clusters than one head tells apart, right to a
+            thousandth of them.
+        """
+        features = self._checked(X)
+        if self.n_clusters_ < 2:
+            raise ValueError("best_two: there is one cluster, and no second.")
+        return best_two(self.head_, self.projection_, features)
 
     def state(self) -> State:
         """Everything that prediction needs, as plain arrays and JSON-serialisable metadata.
