@@ -70,9 +70,7 @@ def allotted(
     All begin with as many parts as their paths have, and of all merges of two parts of the same
     coarse cluster the one that leaves the highest I / H^power of the whole graph is done, until
     there are `n_clusters`. Edges between coarse clusters don't count, so that I and H of the whole
-    are those of the coarse clusters plus the means of those inside. Each keeps √m parts at least,
-    with m its share of K by size: where nothing tells clusters apart, I / H^power gives all of them
-    to one.
+    are those of the coarse clusters plus the means of those inside.
 
     Arguments:
         paths: (g,), of each coarse cluster; None: it is split by size, in proportion.
@@ -93,7 +91,7 @@ def allotted(
     merged = np.array([i for i, path in enumerate(paths) if path is not None], np.int64)
     if len(merged):
         known = [path for path in paths if path is not None]
-        parts[merged] = _merged(known, sizes[merged], most[merged], parts[merged], power)
+        parts[merged] = _merged(known, sizes[merged], most[merged], int(parts[merged].sum()), power)
     return parts
 
 
@@ -116,11 +114,9 @@ def _merged(
     paths: Sequence[MergePath],
     sizes: np.ndarray,
     most: np.ndarray,
-    shared: np.ndarray,
+    total: int,
     power: float,
 ) -> np.ndarray:
-    """As many parts as `shared`, int64 (g,), gives in all, elsewhere."""
-    total, least = int(shared.sum()), np.sqrt(shared).astype(np.int64)
     parts = np.array([len(path.entropy) for path in paths])
     if parts.sum() < total:
         return by_size(parts, sizes, most, total)
@@ -136,7 +132,7 @@ def _merged(
         fewer = np.maximum(parts - 2, 0)
         i = whole_i - shares * (information[each, parts - 1] - information[each, fewer])
         h = whole_h - shares * (entropies[each, parts - 1] - entropies[each, fewer])
-        value = np.where(parts > least, i / np.maximum(h, 1e-9) ** power, -np.inf)
+        value = np.where(parts > 1, i / np.maximum(h, 1e-9) ** power, -np.inf)
         best = int(value.argmax())
         parts[best] -= 1
         whole_i, whole_h = float(i[best]), float(h[best])

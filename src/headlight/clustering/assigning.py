@@ -10,11 +10,11 @@ import torch
 from headlight.clustering.features import Features, require_finite
 from headlight.clustering.heads import Flat, MLPHead
 from headlight.clustering.projection import Projection
-from headlight.clustering.tree_head import BLOCK, TreeHead, in_blocks
+from headlight.clustering.tree_head import BLOCK, RegionHead, TreeHead, in_blocks
 
 WALKED = 32_768  # rows that walk down a tree together
 
-Head = Flat | TreeHead
+Head = Flat | RegionHead | TreeHead
 
 
 @torch.no_grad()

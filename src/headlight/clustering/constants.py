@@ -85,8 +85,9 @@ class Constants:
 
     Tree:
         most_flat: clusters that one head tells apart; more are found by a tree of heads.
-        coarse_power: of H in I / H^power, by which coarse clusters are found. With 0 and 0.6 the
-            tree's NMI on Caltech-101 was lower, by less than it differs between seeds.
+        coarse_groups: groups that coarse clusters are made of, or as many as there are clusters if
+            these are fewer.
+        row_weight: of rows beside eigenvectors, both of length 1, where these groups are sought.
         branch_rows, branch_cluster_rows: rows that a branch is fitted on, at most, or so many for
             each of its clusters if that is more.
         branch_groups, branch_groups_more: groups that a coarse cluster is merged from, to see how
@@ -159,7 +160,8 @@ class Constants:
     learning_rate: float = 0.05
 
     most_flat: int = 256
-    coarse_power: float = 0.3
+    coarse_groups: int = 256
+    row_weight: float = 0.5
     branch_rows: int = 10_000
     branch_cluster_rows: int = 40
     branch_groups: int = 3

@@ -39,6 +39,11 @@ class LinearHead(nn.Module):
         """Float32 (batch, dim) to logits (batch, clusters)."""
         return torch.addmm(self.bias[:, None], self.weight, x.T).T
 
+    def favour(self, cluster: int, more: float) -> None:
+        """Add `more` to log p/(1 − p) of a cluster."""
+        with torch.no_grad():
+            self.bias[cluster] += more
+
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
         with torch.no_grad():

@@ -47,12 +47,13 @@ def fit_robust(
         device: where to train.
         seed: of starts and pairs.
         progress: called with (steps done, steps in all).
-        coarse: the clusters will be split into many more (`fit_tree`).
+        coarse: small groups of about equal size are wanted, as regions are made of (`fit_tree`).
 
     Raises:
         ValueError: see `fit_projections`.
     """
     features = features.limit_views(constants.viewed_rows)
+    gamma = 1.0 if coarse else constants.gamma  # small groups must not become few large ones
 
     # 1. Spaces of different directions, and who is whose neighbour in each.
     used = None
@@ -88,7 +89,7 @@ def fit_robust(
 
     def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
         first, last = constants.beta
-        value = agreement_loss(P, Q, first + (last - first) * done, constants.gamma)
+        value = agreement_loss(P, Q, first + (last - first) * done, gamma)
         if constants.entropy_weight:
             value = value + constants.entropy_weight * entropy_loss(P, Q)
         return value

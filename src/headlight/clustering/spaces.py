@@ -12,7 +12,7 @@ from headlight.clustering.features import Features
 from headlight.clustering.fusion import shares_explained
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import coarse_partition, partitions
+from headlight.clustering.starts import partitions, small_groups
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ def best_start(
         spaces: m of the same rows.
         n_clusters: K.
         seed: of the partitions.
-        coarse: the clusters will be split into many more.
+        coarse: the clusters are small groups, of which regions will be made.
     """
     found = [
-        [coarse_partition(one.spectrum, n_clusters, seed, constants)]
+        [small_groups(one.spectrum, n_clusters, seed, constants)]
         if coarse
         else partitions(one.spectrum, n_clusters, seed, constants)
         for one in spaces

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -15,11 +13,9 @@ from headlight.clustering.information import (
     edge_shares,
     graph_information,
     merge_groups,
-    merges,
     move,
 )
 from headlight.clustering.k_means import k_means
-from headlight.clustering.small_groups import leading_components, likeness
 
 SEEDS = 2**31 - 1
 
@@ -53,9 +49,7 @@ def partitions(
     """
     graph = spectrum.graph
     near, edges = graph.near(n_clusters), graph.edges(n_clusters)
-    vectors = spectrum.leading(min(n_clusters, constants.max_vectors))[1]
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    points = np.ascontiguousarray(unit, dtype=np.float32)
+    points = _embedded(spectrum, n_clusters, constants)
 
     def merged(groups: np.ndarray) -> np.ndarray:
         # Of equal rows there may be fewer groups than clusters: some are empty.
@@ -78,34 +72,26 @@ def partitions(
     return sorted(found, key=information, reverse=True)
 
 
-def coarse_partition(
-    spectrum: Spectrum, n_clusters: int, seed: int, constants: Constants = ROBUST
+def small_groups(
+    spectrum: Spectrum, n_groups: int, seed: int, constants: Constants = ROBUST
 ) -> np.ndarray:
-    """A partition into regions, each of which will be split further: int64 (n,).
+    """Groups of about equal size, as `partitions` begins with: int64 (n,), 0 to n_groups − 1.
 
-    Where there are many more clusters than `n_clusters`, what explains the graph best is a few of
-    them alone and all others together. So the rows are first put in small groups by k-means, and
-    these are merged by I / H^0.3, which favours regions of more even size; distances count a
-    little beside edges, for between clusters that lie apart there may be none. Then single rows
-    move.
+    In a graph of more parts than there are eigenvectors, these say nothing of most rows: the rows
+    themselves count beside them, with a lower weight.
 
-    Arguments: see `partitions`; of few distinct rows there may be fewer regions.
+    Arguments: see `partitions`; of few distinct rows some groups are empty.
     """
-    graph = spectrum.graph
-    rows = leading_components(graph.points.plain, constants.level_directions)
-    most = max(n_clusters, len(rows) // constants.level_group_rows)
-    centres, groups = k_means(rows, min(max(n_clusters, constants.level_groups), most), seed)
-    kept, groups = np.unique(groups, return_inverse=True)
-    apart = constants.level_likeness
-    shares = (1 - apart) * edge_shares(groups, graph.near(n_clusters), len(kept))
-    shares += apart * likeness(centres[kept], np.bincount(groups) / len(rows))
-    region = np.arange(len(kept))
-    steps = max(0, len(kept) - n_clusters)
-    for a, b, *_ in islice(merges(shares, constants.coarse_power), steps):
-        region[region == b] = a
-    labels = np.unique(region, return_inverse=True)[1][groups]
-    even = replace(constants, information_power=constants.coarse_power)
-    return move(graph.edges(n_clusters), labels, n_clusters, even)
+    points = constants.row_weight * spectrum.graph.points.plain.float().numpy()
+    points = np.hstack([_embedded(spectrum, n_groups, constants), points])
+    return k_means(points, n_groups, seed, constants.group_iterations)[1]
+
+
+def _embedded(spectrum: Spectrum, count: int, constants: Constants) -> np.ndarray:
+    """Rows in the leading eigenvectors of their graph, of length 1: float32 (n, count)."""
+    vectors = spectrum.leading(min(count, constants.max_vectors))[1]
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(unit, dtype=np.float32)
 
 
 def _information(

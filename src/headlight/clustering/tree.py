@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 
 from headlight.clustering.allotment import MergePath, allotted, merge_path
-from headlight.clustering.assigning import WALKED
-from headlight.clustering.calibration import calibrate
+from headlight.clustering.assigning import WALKED, hard_labels
+from headlight.clustering.calibration import calibrate, resampled_partitions
 from headlight.clustering.constants import Constants
 from headlight.clustering.description import Description, describe
 from headlight.clustering.features import Features, count_distinct, sample
-from headlight.clustering.heads import LinearHead, MLPHead
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.hierarchy import grafted
-from headlight.clustering.information import sparse_information
+from headlight.clustering.information import edge_shares, merges, sparse_information
 from headlight.clustering.projection import project
 from headlight.clustering.quality import ClusterQuality
 from headlight.clustering.robust import fit_robust
 from headlight.clustering.training import Fitted
-from headlight.clustering.tree_head import Branch, TreeHead
+from headlight.clustering.tree_head import Branch, RegionHead, TreeHead
 
 SEEDS = 2**31 - 1
 
@@ -53,13 +55,14 @@ def fit_tree(
         "n_components": n_components, "n_neighbors": n_neighbors, "device": device
     }  # fmt: skip
     n_coarse = _branching(n_clusters, constants.most_flat)
+    n_groups = min(constants.coarse_groups, n_clusters)
     coarse = fit_robust(
-        features, n_coarse, constants, blocks=blocks, seed=seed, coarse=True, **settings
+        features, n_groups, constants, blocks=blocks, seed=seed, coarse=True, **settings
     )
     n_steps = coarse.n_steps
     coarse.head.scale_logits(1 / coarse.temperature)  # the tree has one for the whole
-    found = describe(coarse, features, constants)
-    assert isinstance(found.head, LinearHead)  # noqa: S101 - what fit_robust gives
+    found = describe(_regions(coarse, n_coarse, constants), features, constants)
+    assert isinstance(found.head, RegionHead)  # noqa: S101 - of `_regions`
 
     members = [np.flatnonzero(found.labels == i) for i in range(n_coarse)]
     plain = Features(features.plain)
@@ -97,7 +100,7 @@ def fit_tree(
             inner.head.scale_logits(1 / inner.temperature)
             n_steps += inner.n_steps
             part = describe(inner, some, constants)
-            assert not isinstance(part.head, MLPHead)  # noqa: S101 - only "paper" has one
+            assert isinstance(part.head, LinearHead | TreeHead)  # noqa: S101 - as they were
             branch = Branch(inner.projection, part.head)
         branches.append(branch)
         parts.append(part)
@@ -137,6 +140,28 @@ def fit_tree(
         n_steps,
         coarse.blocks_used,
         (quality, linkage),
+    )
+
+
+def _regions(groups: Fitted, n_regions: int, constants: Constants) -> Fitted:
+    """Small groups merged into regions of about equal size.
+
+    They are merged by I alone, which favours even clusters. With many more clusters in the data
+    than regions, the highest I / H^0.6 has a few of them alone and all others together.
+    """
+    head, points = groups.head, groups.graph.points.plain
+    assert isinstance(head, LinearHead)  # noqa: S101 - what fit_robust gives
+    labels = hard_labels(head, lambda index: points[index].float(), len(points))
+    shares = edge_shares(labels, groups.graph.near(n_regions), groups.n_clusters)
+    region = np.arange(groups.n_clusters)
+    for a, b, *_ in islice(merges(shares, 0.0), groups.n_clusters - n_regions):
+        region[region == b] = a
+    region = np.unique(region, return_inverse=True)[1]
+    return replace(
+        groups,
+        n_clusters=n_regions,
+        head=RegionHead(head, torch.from_numpy(region)),
+        others=resampled_partitions(points, n_regions, constants),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ from headlight.clustering.projection import Projection
 BLOCK = 256
 # Share of a row's probability that a walk may leave out of the sum that it divides by.
 LEFT_OUT = 1e-3
+# Beyond a tie, in logits.
+JUST = 0.01
+# A share that has no logarithm otherwise.
+LEAST = 1e-30
 
 
 class Walk(NamedTuple):
@@ -30,6 +35,44 @@ class Walk(NamedTuple):
     clusters: torch.Tensor
     log_p: torch.Tensor
     total: torch.Tensor
+
+
+class RegionHead(nn.Module):
+    """dim → regions, each the sum of some classes of a linear head.
+
+    What belongs to a region may lie anywhere: one linear boundary for all of it would not do.
+
+    Arguments:
+        groups: of M classes.
+        region: int64 (M,), the region of each, 0 to g − 1.
+    """
+
+    region: torch.Tensor
+
+    def __init__(self, groups: LinearHead, region: torch.Tensor) -> None:
+        super().__init__()
+        self.groups = groups
+        self.register_buffer("region", region)
+        self.n_clusters = int(region.max()) + 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Float32 (batch, dim) to log-probabilities (batch, regions)."""
+        shares = self.groups(x).softmax(dim=1)
+        sums = torch.zeros(len(x), self.n_clusters).index_add_(1, self.region, shares)
+        return sums.clamp_min(LEAST).log()
+
+    def favour(self, region: int, more: float) -> None:
+        """Add `more` to log p/(1 − p) of a region."""
+        with torch.no_grad():
+            self.groups.bias[self.region == region] += more
+
+    def reorder(self, order: torch.Tensor) -> None:
+        """Renumber the regions: new region i is old region order[i]."""
+        self.region.copy_(order.argsort()[self.region])
+
+    def scale_logits(self, temperature: float) -> None:
+        """Divide the logits of the groups by `temperature`."""
+        self.groups.scale_logits(temperature)
 
 
 class Branch(nn.Module):
@@ -76,7 +119,7 @@ class TreeHead(nn.Module):
     order: torch.Tensor
     temperature: torch.Tensor
 
-    def __init__(self, coarse: LinearHead, branches: Sequence[Branch | None]) -> None:
+    def __init__(self, coarse: RegionHead, branches: Sequence[Branch | None]) -> None:
         super().__init__()
         self.coarse = coarse
         self.branches = nn.ModuleDict(
@@ -169,6 +212,41 @@ class TreeHead(nn.Module):
             total = (log_p / temperature).exp().sum(dim=1)
         return Walk(which, values, total)
 
+    @torch.no_grad()
+    def favour(self, cluster: int, x: torch.Tensor, best: torch.Tensor) -> int | None:
+        """Raise the bias of a cluster just enough for it to be the most probable one of a row.
+
+        Of all rows it is the one for which least is enough; none where other clusters are more
+        probable than the whole coarse cluster.
+
+        Arguments:
+            cluster: its number.
+            x: float32 (n, dim).
+            best: float32 (n,), what the log-probability must exceed.
+
+        Returns:
+            The number of the row.
+        """
+        leaf = int(self.order[cluster])
+        i = bisect_right(self.first, leaf) - 1
+        branch = self.branch(i)
+        head: RegionHead | LinearHead = self.coarse
+        place = i
+        if branch is not None:
+            best = best - in_blocks(lambda rows: log_probabilities(self.coarse, rows), x)[:, i]
+            x, place = in_blocks(branch.project, x), leaf - self.first[i]
+            if isinstance(branch.head, TreeHead):
+                return branch.head.favour(place, x, best)
+            head = branch.head
+        log_p = in_blocks(lambda rows: log_probabilities(head, rows), x)[:, place]
+        # A bias raised by δ raises log p/(1 − p) by δ.
+        more = torch.logit(best.double().exp()) - torch.logit(log_p.double().exp(), eps=1e-12)
+        row = int(torch.where(more.isfinite(), more, torch.inf).argmin())
+        if not more[row].isfinite():
+            return None
+        head.favour(place, float(more[row]) + JUST)
+        return row
+
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
         self.order.copy_(self.order[order])
@@ -178,9 +256,13 @@ class TreeHead(nn.Module):
         self.temperature.mul_(temperature)
 
 
-def log_probabilities(head: LinearHead | TreeHead, x: torch.Tensor) -> torch.Tensor:
+def log_probabilities(head: LinearHead | RegionHead | TreeHead, x: torch.Tensor) -> torch.Tensor:
     """Float32 (batch, dim) to those of the head's clusters, of a tree before its temperature."""
-    found: torch.Tensor = head.log_p(x) if isinstance(head, TreeHead) else head(x).log_softmax(1)
+    found: torch.Tensor
+    if isinstance(head, TreeHead):
+        found = head.log_p(x)
+    else:
+        found = head(x) if isinstance(head, RegionHead) else head(x).log_softmax(dim=1)
     return found
 
 
@@ -200,9 +282,9 @@ def head_like(tensors: Mapping[str, torch.Tensor]) -> LinearHead | TreeHead:
     if "order" not in tensors:
         clusters, dim = tensors["weight"].shape
         return LinearHead(dim, clusters)
-    clusters, dim = tensors["coarse.weight"].shape
+    groups = LinearHead(*reversed(tensors["coarse.groups.weight"].shape))
     branches: list[Branch | None] = []
-    for i in range(clusters):
+    for i in range(int(tensors["coarse.region"].max()) + 1):
         start = f"branches.{i}."
         own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
         if not own:
@@ -210,4 +292,4 @@ def head_like(tensors: Mapping[str, torch.Tensor]) -> LinearHead | TreeHead:
             continue
         inside = {n.removeprefix("head."): t for n, t in own.items() if n.startswith("head.")}
         branches.append(Branch(Projection(own["mean"], own["components"]), head_like(inside)))
-    return TreeHead(LinearHead(dim, clusters), branches)
+    return TreeHead(RegionHead(groups, tensors["coarse.region"].clone()), branches)

@@ -110,7 +110,7 @@ def _log_p(graph: GraphBuilder, head: Any, x: str, name: str) -> str:
     if not _is_tree(head):
         linear = _linear(graph, x, f"{name}logits", _array(head.weight), _array(head.bias))
         return graph.node("LogSoftmax", linear, out=f"{name}log_p", axis=1)
-    coarse = _log_p(graph, head.coarse, x, f"{name}coarse_")
+    coarse = _regions(graph, head.coarse, x, f"{name}coarse_")
     parts = []
     for i in range(len(head.sizes)):
         own = f"{name}{i}_"
@@ -124,6 +124,19 @@ def _log_p(graph: GraphBuilder, head: Any, x: str, name: str) -> str:
     leaves = graph.node("Concat", *parts, out=f"{name}leaves", axis=1)
     order = graph.constant(f"{name}order", head.order.numpy())
     return graph.node("Gather", leaves, order, out=f"{name}log_p", axis=1)
+
+
+def _regions(graph: GraphBuilder, head: Any, x: str, name: str) -> str:
+    """Nodes of a `RegionHead`: to the logarithms of the regions' probabilities."""
+    from headlight.clustering.tree_head import LEAST
+
+    groups = head.groups
+    linear = _linear(graph, x, f"{name}logits", _array(groups.weight), _array(groups.bias))
+    shares = graph.node("Softmax", linear, out=f"{name}groups", axis=1)
+    member = np.eye(head.n_clusters, dtype=np.float32)[head.region.numpy()]
+    sums = graph.node("MatMul", shares, graph.constant(f"{name}region", member), out=f"{name}sums")
+    least = graph.constant(f"{name}least", np.array(LEAST, np.float32))
+    return graph.node("Log", graph.node("Max", sums, least, out=f"{name}p"), out=f"{name}log_p")
 
 
 def _unit(graph: GraphBuilder, x: str, mean: Any, components: Any, name: str = "") -> str:
