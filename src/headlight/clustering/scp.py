@@ -38,7 +38,7 @@ class SCP(ClusterMixin, BaseEstimator):
 
     Arguments:
         n_clusters: number of clusters K, or "auto", to estimate it (`levels_`). 1 is
-            allowed, as everywhere in scikit-learn.
+            allowed, as everywhere in scikit-learn. Above 256 "robust" fits a tree of heads.
         recipe: "robust", ours: a linear head on directions of the features; it starts from groups
             of the neighbour graph, merged so that they explain it best. Of up to three spaces
             (directions that vary most; in which neighbours agree; in which views agree) the one

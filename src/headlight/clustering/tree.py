@@ -44,10 +44,11 @@ def fit_tree(
     """Fit a head for coarse clusters, and in each of them one for its parts.
 
     With K clusters wanted there are about √K coarse ones, or a higher root where one head would
-    have to tell more than `most_flat`. Each is fitted as any few clusters are, on a sample of its
-    own rows, in a space of its own within the directions of the coarse head. How many parts each
-    one gets is what merging says (`allotted`); one that would have more than `most_flat` is a tree
-    itself, and gets them by its size, since merging is cubic in groups.
+    have to tell more than `most_flat`. They are regions of 256 small groups, which a linear head
+    tells apart (`RegionHead`). Each is fitted as any few clusters are, on a sample of its own rows,
+    in a space of its own within the directions of the coarse head. How many parts each one gets is
+    what merging says (`allotted`); one that would have more than `most_flat` is a tree itself, and
+    gets them by its size.
 
     Arguments: see `fit_robust`; n_clusters 4 or more, and at least as many distinct rows.
     """
@@ -71,22 +72,7 @@ def fit_tree(
         most = max(constants.branch_rows, constants.branch_cluster_rows * k)
         return project(plain, coarse.projection, rows[sample(len(rows), most)])
 
-    sizes = np.array([max(1, len(rows)) for rows in members])
-    expected = np.ceil(sizes * (n_clusters / sizes.sum())).astype(int).tolist()
-    paths: list[MergePath | None] = []
-    distinct = []
-    for rows, k in zip(members, expected, strict=True):
-        if not len(rows):  # of few distinct rows a coarse cluster may have got none
-            paths.append(None)
-            distinct.append(1)
-            continue
-        some = points(rows, k)
-        small = k <= constants.most_flat
-        paths.append(merge_path(some.plain, k, constants) if small else None)
-        distinct.append(max(1, count_distinct(some, len(some))))
-    # Where projected rows are equal that were not before, some clusters will have no rows.
-    most = np.array(distinct) if sum(distinct) >= n_clusters else sizes
-    wanted = allotted(paths, sizes, most, n_clusters, constants.information_power)
+    wanted = _allotment(members, points, n_clusters, constants)
 
     branches: list[Branch | None] = []
     parts: list[Description | None] = []
@@ -163,6 +149,37 @@ def _regions(groups: Fitted, n_regions: int, constants: Constants) -> Fitted:
         head=RegionHead(head, torch.from_numpy(region)),
         others=resampled_partitions(points, n_regions, constants),
     )
+
+
+def _allotment(
+    members: Sequence[np.ndarray],
+    points: Callable[[np.ndarray, int], Features],
+    n_clusters: int,
+    constants: Constants,
+) -> np.ndarray:
+    """How many clusters each coarse cluster is split into: int64 (g,).
+
+    Arguments:
+        members: (g,), int64, rows of each.
+        points: rows and how many clusters are expected of them, to some of them projected.
+        n_clusters: in all.
+    """
+    sizes = np.array([max(1, len(rows)) for rows in members])
+    expected = np.ceil(sizes * (n_clusters / sizes.sum())).astype(int).tolist()
+    paths: list[MergePath | None] = []
+    distinct = []
+    for rows, k in zip(members, expected, strict=True):
+        if not len(rows):  # of few distinct rows a coarse cluster may have got none
+            paths.append(None)
+            distinct.append(1)
+            continue
+        some = points(rows, k)
+        small = k <= constants.most_flat  # merging is cubic in groups
+        paths.append(merge_path(some.plain, k, constants) if small else None)
+        distinct.append(count_distinct(some, len(some)))
+    # Where projected rows are equal that were not before, some clusters will have no rows.
+    most = np.array(distinct) if sum(distinct) >= n_clusters else sizes
+    return allotted(paths, sizes, most, n_clusters, constants.information_power)
 
 
 def _branching(n_clusters: int, most: int) -> int:
