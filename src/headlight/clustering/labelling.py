@@ -37,10 +37,11 @@ def label_rows(
         The head, which may be another one; its labels, int64 (n,): those that it predicts; and the
         number that each cluster had before, int64 (K,).
     """
-    for rounds in range(ROUNDS + 1):
+    most = 1 if isinstance(head, TreeHead) else ROUNDS  # `fill_leaves` has rounds of its own
+    for rounds in range(most + 1):
         labels, margins = labels_and_margins(head, projection, features)
         sizes = np.bincount(labels, minlength=head.n_clusters)
-        if sizes.all() or rounds == ROUNDS or isinstance(head, MLPHead | RegionHead):
+        if sizes.all() or rounds == most or isinstance(head, MLPHead | RegionHead):
             break
         # Of every cluster some rows: the smallest may be the ones that can be split.
         order = np.argsort(labels, kind="stable")
@@ -106,17 +107,22 @@ def fill_leaves(head: TreeHead, points: torch.Tensor, empty: np.ndarray) -> None
         points: float32 (n, dim), projected rows.
         empty: the clusters without rows, integers.
     """
-    found = head.walk(points)
-    labels, best = found.clusters[:, 0].numpy(), found.log_p[:, 0].clone()
-    sizes = np.bincount(labels, minlength=head.n_clusters)
-    best[torch.from_numpy(sizes[labels] < 2)] = torch.inf
-    for cluster in empty.tolist():
-        row = head.favour(cluster, points, best)
-        if row is not None:
-            best[row] = torch.inf  # taken
-            sizes[labels[row]] -= 1
-            if sizes[labels[row]] < 2:
-                best[torch.from_numpy(labels == labels[row])] = torch.inf
+    for _ in range(ROUNDS):
+        found = head.walk(points)
+        labels, best = found.clusters[:, 0].numpy(), found.log_p[:, 0].clone()
+        sizes = np.bincount(labels, minlength=head.n_clusters)
+        best[torch.from_numpy(sizes[labels] < 2)] = torch.inf
+        empty = empty[sizes[empty] == 0]
+        if not len(empty):
+            return
+        for cluster in empty.tolist():
+            row = head.favour(cluster, points, best)
+            if row is not None:
+                own = labels[row]
+                sizes[own] -= 1
+                best[row] = torch.inf  # taken
+                if sizes[own] < 2:
+                    best[torch.from_numpy(labels == own)] = torch.inf
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from headlight.clustering.assigning import hard_labels
@@ -108,7 +109,9 @@ def fit_robust(
     head = head.cpu()
 
     # 5. As sure as it is likely to be right.
-    others = resampled_partitions(points.plain, k, constants)
+    others = np.empty((0, len(rows)), np.int64)
+    if not coarse:
+        others = resampled_partitions(points.plain, k, constants)
     temperature = calibrate(
         head,
         space.projection,

@@ -35,7 +35,7 @@ class Fitted:
         head: one, on the CPU, its logits divided by `temperature`.
         temperature: that calibrates its confidence.
         information: `graph_information` of its labels.
-        others: int64 (resamples, m), other clusterings of the rows; of a tree none.
+        others: int64 (resamples, m), other clusterings of the rows; of small groups and trees none.
         n_steps: training steps done.
         blocks_used: bool (n_blocks,), which encoders' features the head reads; None: there is one.
         of_parts: of a tree, what was found in its branches: quality and linkage of its clusters.
