@@ -22,9 +22,9 @@ from headlight.evaluation import score
 
 
 class Small(SCP):
-    """A tree from 17 clusters on, of three levels from 257."""
+    """A tree from 9 clusters on, of three levels from 65."""
 
-    constants = replace(SCP.constants, most_flat=16)
+    constants = replace(SCP.constants, most_flat=8)
 
 
 def planted(k: int, rows: int, dim: int = 40, views: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -39,16 +39,16 @@ def planted(k: int, rows: int, dim: int = 40, views: int = 1) -> tuple[np.ndarra
 
 @pytest.fixture(scope="module")
 def fitted() -> tuple[SCP, np.ndarray, np.ndarray]:
-    X, labels = planted(60, 20)
-    return Small(60, random_state=0).fit(X), X[:, 0], labels
+    X, labels = planted(30, 20)
+    return Small(30, random_state=0).fit(X), X[:, 0], labels
 
 
-@pytest.mark.parametrize(("k", "cls"), [(300, SCP), (400, Small)])
+@pytest.mark.parametrize(("k", "cls"), [(300, SCP), (80, Small)])
 def test_hundreds_of_planted_centres_are_found(k, cls):
     X, labels = planted(k, 12)
     scp = cls(k, random_state=0).fit(X)
     trees = sum("coarse.region" in name for name in scp.head_.state_dict())
-    assert trees == 1 if cls is SCP else trees > 5  # one tree, or trees in a tree
+    assert trees == 1 if cls is SCP else trees > 2  # one tree, or trees in a tree
     assert score(labels, scp.labels_)["acc"] > 0.95
     assert len(np.unique(scp.labels_)) == k
     assert np.array_equal(scp.predict(X[:500]), scp.labels_[:500])
@@ -79,7 +79,7 @@ def test_calibration_moves_no_row(fitted):
 
 def test_a_fit_is_the_same_again_and_kept_as_plain_arrays(fitted):
     scp, X, _ = fitted
-    assert np.array_equal(Small(60, random_state=0).fit(X).labels_, scp.labels_)
+    assert np.array_equal(Small(30, random_state=0).fit(X).labels_, scp.labels_)
     tensors, metadata = scp.state()
     restored = SCP.from_state(tensors, json.loads(json.dumps(metadata)))
     assert np.array_equal(restored.predict_proba(X), scp.predict_proba(X))
@@ -88,40 +88,40 @@ def test_a_fit_is_the_same_again_and_kept_as_plain_arrays(fitted):
 
 def test_quality_and_hierarchy_are_of_all_clusters(fitted):
     scp, _, labels = fitted
-    assert scp.cluster_quality_.quality.shape == (60,)
+    assert scp.cluster_quality_.quality.shape == (30,)
     assert (scp.cluster_quality_.stability > 0.5).mean() > 0.9
     assert is_valid_linkage(scp.linkage_)
     assert is_monotonic(scp.linkage_)
-    for k in (1, 8, 59, 60):
+    for k in (1, 8, 29, 30):
         assert set(scp.merge_to(k)) == set(range(k))
     assert scp.outlier_scores_.shape == labels.shape
 
 
-@pytest.mark.parametrize(("n", "k"), [(300, 100), (60, 40), (40, 40), (24, 20)], ids=str)
+@pytest.mark.parametrize(("n", "k"), [(90, 30), (30, 20), (20, 20)], ids=str)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_hardly_more_rows_than_clusters_are_enough(n, k):
-    X = planted(60, 20)[0][:n, 0]
+    X = planted(30, 20)[0][:n, 0]
     scp = Small(k, random_state=0).fit(X)
     assert len(np.unique(scp.labels_)) == k
     assert np.array_equal(scp.predict(X), scp.labels_)
 
 
 def test_equal_rows_are_in_one_cluster_and_few_distinct_rows_are_all_found():
-    rows = np.random.default_rng(0).normal(size=(40, 20))
+    rows = np.random.default_rng(0).normal(size=(20, 20))
     X = np.repeat(rows, 25, axis=0)
-    scp = Small(40, random_state=0).fit(X)
-    assert (scp.labels_.reshape(40, 25) == scp.labels_[::25, None]).all()
-    assert len(np.unique(scp.labels_)) == 40
+    scp = Small(20, random_state=0).fit(X)
+    assert (scp.labels_.reshape(20, 25) == scp.labels_[::25, None]).all()
+    assert len(np.unique(scp.labels_)) == 20
 
 
-@pytest.mark.parametrize("sizes", [(500, 500), (980, 20)])
+@pytest.mark.parametrize("sizes", [(200, 200), (380, 20)])
 def test_lumps_that_lie_far_apart_share_no_cluster(sizes):
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(n, 20)) + 100 * i for i, n in enumerate(sizes)])
-    labels = Small(40, random_state=0).fit(X).labels_
+    labels = Small(20, random_state=0).fit(X).labels_
     first, second = np.split(labels, [sizes[0]])
     assert not set(first) & set(second)
-    assert len(np.unique(labels)) == 40
+    assert len(np.unique(labels)) == 20
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -133,17 +133,17 @@ def test_rows_that_only_have_two_directions_are_told_to_be_too_few():
 
 
 def test_views_and_several_encoders_may_come_along():
-    X, labels = planted(30, 20, views=2)
+    X, labels = planted(20, 30, views=2)
     viewed = Features(X[:, 0], X[:200, 1:], np.arange(200))
-    assert score(labels, Small(30, random_state=0).fit(viewed).labels_)["acc"] > 0.95
-    blocks = Small(30, blocks=(20, 20), random_state=0).fit(X[:, 0])
+    assert score(labels, Small(20, random_state=0).fit(viewed).labels_)["acc"] > 0.95
+    blocks = Small(20, blocks=(20, 20), random_state=0).fit(X[:, 0])
     assert blocks.blocks_used_.shape == (2,)
     assert score(labels, blocks.labels_)["acc"] > 0.95
 
 
 def test_progress_ends_with_all_of_the_steps():
     steps: list[tuple[int, int]] = []
-    Small(20, random_state=0).fit(planted(20, 15)[0], progress=lambda *done: steps.append(done))
+    Small(12, random_state=0).fit(planted(12, 15)[0], progress=lambda *done: steps.append(done))
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
