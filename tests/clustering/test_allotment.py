@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headlight.clustering.allotment import MergePath, allotted, by_size, merge_path
@@ -18,6 +18,7 @@ def path_of(parts: int, seed: int) -> MergePath:
     return MergePath(entropy * rng.uniform(0.1, 1, parts), entropy)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_coarse_cluster_gets_some_and_none_more_than_it_can_have(data):
     g = data.draw(st.integers(1, 8))

@@ -187,6 +187,7 @@ def test_a_walk_finds_what_all_branches_give(seed, temperature, n):
     assert torch.equal(head.walk(x).clusters[:, 0], found.clusters[:, 0])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500))
 def test_a_head_of_the_same_shape_takes_its_tensors(seed):
     head = random_tree(seed)
@@ -196,6 +197,7 @@ def test_a_head_of_the_same_shape_takes_its_tensors(seed):
     assert torch.equal(other(x), head(x))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 6), min_size=2, max_size=6))
 def test_grafted_hierarchies_are_one(seed, sizes):
     rng = np.random.default_rng(seed)
