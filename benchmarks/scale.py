@@ -1,11 +1,13 @@
 """Time and memory of SCP.fit from ten thousand images to a million, on a memory map.
 
     python -m benchmarks.scale [--sizes 10000 30000 100000 300000 1000000] [--dim 768]
+        [--clusters 100 1000] [--name scale]
 
 The features are made up: a cluster is a low-dimensional subspace through a centre of its own, plus
 noise; sizes of clusters differ. Each size is fitted in a fresh process, on the first rows of one
 file. What is measured there: seconds of `fit`, and the growth of memory that belongs to the process
-alone (RssAnon, sampled). Pages of the memory map don't count: the system takes them back.
+alone (RssAnon, sampled). Pages of the memory map don't count: the system takes them back. After it,
+in the same process, FAISS's k-means with its own defaults labels the same rows.
 """
 
 from __future__ import annotations
@@ -112,6 +114,9 @@ def fit(folder: Path, n: int, n_clusters: int) -> dict[str, Any]:
         start = time.perf_counter()
         scp = SCP(n_clusters, random_state=0).fit(features[:n])
         seconds = time.perf_counter() - start
+    truth = np.load(folder / "y.npy")[:n]
+    took, labels = k_means(features[:n], n_clusters)
+    means = {f"k_means_{name}": value for name, value in score(truth, labels).items()}
     return {
         "n": n,
         "dim": features.shape[1],
@@ -119,41 +124,67 @@ def fit(folder: Path, n: int, n_clusters: int) -> dict[str, Any]:
         "seconds": seconds,
         "anonymous_mib": peak.growth / MIB,
         "input_mib": n * features.shape[1] * features.itemsize / MIB,
-    } | score(np.load(folder / "y.npy")[:n], scp.labels_)
+        "k_means_seconds": took,
+        **means,
+    } | score(truth, scp.labels_)
 
 
-def slope(rows: list[dict[str, Any]], column: str) -> float:
-    """Exponent b of column ~ n^b, by least squares of the logarithms; 1 is linear growth."""
-    n = np.log([row["n"] for row in rows])
-    return float(np.polyfit(n, np.log([row[column] for row in rows]), 1)[0])
+def k_means(features: np.ndarray, n_clusters: int) -> tuple[float, np.ndarray]:
+    """Seconds and labels of FAISS's k-means: 25 iterations on 256 rows a cluster, then all rows."""
+    import faiss
+
+    start = time.perf_counter()
+    most = min(len(features), 256 * n_clusters)
+    drawn = np.sort(np.random.default_rng(0).choice(len(features), most, replace=False))
+    fitted = faiss.Kmeans(features.shape[1], n_clusters, seed=0)
+    fitted.train(features[drawn].astype(np.float32))
+    labels = np.empty(len(features), np.int64)
+    for first in range(0, len(features), CHUNK):
+        rows = features[first : first + CHUNK].astype(np.float32)
+        labels[first : first + CHUNK] = fitted.index.search(rows, 1)[1][:, 0]
+    return time.perf_counter() - start, labels
+
+
+def slope(rows: list[dict[str, Any]], column: str, over: str = "n") -> float:
+    """Exponent b of column ~ over^b, by least squares of the logarithms; 1 is linear growth."""
+    x = np.log([row[over] for row in rows])
+    return float(np.polyfit(x, np.log([row[column] for row in rows]), 1)[0])
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The results as Markdown."""
     first = rows[0]
     lines = [
-        "# Growth with the number of images\n",
-        f"`python -m benchmarks.scale`: `SCP(n_clusters={first['n_clusters']}).fit` on made-up "
+        "# Growth with the number of images and of clusters\n",
+        "`python -m benchmarks.scale`: `SCP(n_clusters).fit` on made-up "
         f"features, {first['dim']} × float16, one view, from a memory map. Memory is "
         "what the fit adds to the process, pages of the map left out. ACC and NMI only tell that "
-        "it worked.\n",
+        "it worked. k-means is FAISS's, with its defaults, in the same process afterwards.\n",
         f"Machine: {first['machine']}\n",
-        "| images | seconds | µs an image | memory, MiB | input, MiB | ACC | NMI |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| images | clusters | seconds | µs an image | memory, MiB | input, MiB | ACC | NMI "
+        "| k-means, seconds | ACC | NMI |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {row['n']:,} | {row['seconds']:.1f} | {1e6 * row['seconds'] / row['n']:.0f} "
+        f"| {row['n']:,} | {row['n_clusters']:,} | {row['seconds']:.1f} "
+        f"| {1e6 * row['seconds'] / row['n']:.0f} "
         f"| {row['anonymous_mib']:.0f} | {row['input_mib']:.0f} "
-        f"| {row['acc']:.3f} | {row['nmi']:.3f} |"
+        f"| {row['acc']:.3f} | {row['nmi']:.3f} | {row['k_means_seconds']:.1f} "
+        f"| {row['k_means_acc']:.3f} | {row['k_means_nmi']:.3f} |"
         for row in rows
     ]
-    if len(rows) > 1:
-        lines.append(f"\nSeconds grow as n^{slope(rows, 'seconds'):.2f}; 1 is linear.")
+    for name, over, fixed in (("n", "n", "n_clusters"), ("K", "n_clusters", "n")):
+        for value in sorted({row[fixed] for row in rows}):
+            same = [row for row in rows if row[fixed] == value]
+            if len(same) > 1:
+                what = f"{value:,} {'clusters' if over == 'n' else 'images'}"
+                exponent = slope(same, "seconds", over)
+                lines.append(f"\nWith {what}, seconds grow as {name}^{exponent:.2f}; 1 is linear.")
     return "\n".join(lines) + "\n"
 
 
 def plot(rows: list[dict[str, Any]], file: Path) -> None:
-    """Seconds and memory against images, logarithmic, with a line of slope 1.
+    """Seconds and memory against images, logarithmic, with a line of slope 1; fewest clusters.
 
     Raises:
         ModuleNotFoundError: matplotlib is missing.
@@ -163,6 +194,7 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
+    rows = [row for row in rows if row["n_clusters"] == rows[0]["n_clusters"]]
     n = np.array([row["n"] for row in rows])
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     left.plot(n, [row["seconds"] for row in rows], "o-", label="SCP.fit")
@@ -183,30 +215,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--dim", type=int, default=768)
-    parser.add_argument("--clusters", type=int, default=100)
+    parser.add_argument("--clusters", type=int, nargs="+", default=[100])
+    parser.add_argument("--name", default="scale", help="of the results' files")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--folder", type=Path, help="where the features are put; temporary if not")
     parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.fit:
-        print("\n" + json.dumps(fit(options.fit, options.sizes[0], options.clusters)))
+        print("\n" + json.dumps(fit(options.fit, options.sizes[0], options.clusters[0])))
         return
     sizes = sorted(options.sizes)
     rows = []
-    with tempfile.TemporaryDirectory(prefix="headlight-scale-", dir=options.folder) as folder:
-        synthetic(Path(folder), sizes[-1], options.dim, options.clusters)
-        for n in sizes:
-            command = [sys.executable, "-m", "benchmarks.scale", "--fit", folder]
-            command += ["--sizes", str(n), "--clusters", str(options.clusters)]
-            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]) | {"machine": machine()})
-            print(f"{n:,} images: {rows[-1]['seconds']:.1f} s", flush=True)
+    for k in sorted(options.clusters):
+        with tempfile.TemporaryDirectory(prefix="headlight-scale-", dir=options.folder) as folder:
+            synthetic(Path(folder), sizes[-1], options.dim, k)
+            for n in sizes:
+                command = [sys.executable, "-m", "benchmarks.scale", "--fit", folder]
+                command += ["--sizes", str(n), "--clusters", str(k)]
+                done = subprocess.run(
+                    command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+                )
+                rows.append(json.loads(done.stdout.splitlines()[-1]) | {"machine": machine()})
+                print(f"{n:,} images, {k:,} clusters: {rows[-1]['seconds']:.1f} s", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_table(options.out / "scale.parquet", pa.Table.from_pylist(rows))
-    with atomic(options.out / "scale.md") as temporary:
+    write_table(options.out / f"{options.name}.parquet", pa.Table.from_pylist(rows))
+    with atomic(options.out / f"{options.name}.md") as temporary:
         temporary.write_text(table(rows), "utf-8")
     try:
-        plot(rows, options.out / "scale.png")
+        plot(rows, options.out / f"{options.name}.png")
     except ModuleNotFoundError:
         print("no plot: pip install 'headlight-images[benchmarks]'", file=sys.stderr)
     print(table(rows))

@@ -68,7 +68,7 @@ def make(given: argparse.Namespace) -> dict[str, float]:
     from headlight.runs.files import write_table
     from headlight.runs.image_keys import image_keys
     from headlight.runs.projected import project
-    from headlight.runs.tables import assignments_table, clusters_table
+    from headlight.runs.tables import assignment_columns, assignments_table, clusters_table
 
     features = _features(given)
     n = len(features)
@@ -85,7 +85,7 @@ def make(given: argparse.Namespace) -> dict[str, float]:
     table = assignments_table(
         pa.array(paths),
         image_keys(paths, [None] * n),
-        chances,
+        assignment_columns(chances),
         outliers=outlying,
         duplicates=np.full(n, -1),
         xy=np.zeros((n, 2), np.float32),

@@ -10,12 +10,20 @@ from benchmarks import scale
 
 
 def test_table_and_parquet_come_out(tmp_path):
-    arguments = ["--sizes", "400", "800", "--dim", "32", "--clusters", "4", "--out", str(tmp_path)]
-    scale.main([*arguments, "--folder", str(tmp_path)])
+    arguments = ["--sizes", "400", "800", "--dim", "32", "--clusters", "4", "8"]
+    scale.main([*arguments, "--out", str(tmp_path), "--folder", str(tmp_path)])
     rows = pq.read_table(tmp_path / "scale.parquet").to_pylist()
-    assert [row["n"] for row in rows] == [400, 800]
+    assert [(row["n"], row["n_clusters"]) for row in rows] == [
+        (400, 4),
+        (800, 4),
+        (400, 8),
+        (800, 8),
+    ]
+    assert all(row["k_means_seconds"] > 0 and 0 < row["k_means_acc"] <= 1 for row in rows)
     assert all(row["seconds"] > 0 and row["anonymous_mib"] >= 0 for row in rows)
-    assert "Seconds grow as n^" in (tmp_path / "scale.md").read_text()
+    text = (tmp_path / "scale.md").read_text()
+    assert "With 4 clusters, seconds grow as n^" in text
+    assert "With 800 images, seconds grow as K^" in text
     assert not list(tmp_path.glob("headlight-scale-*"))
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from headlight.clustering import Features
+from headlight.clustering.assigning import head_probabilities
 from headlight.clustering.calibration import (
     COLDEST,
     HOTTEST,
@@ -16,7 +17,7 @@ from headlight.clustering.calibration import (
     resampled_partitions,
 )
 from headlight.clustering.constants import ROBUST
-from headlight.clustering.heads import LinearHead, head_probabilities
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.projection import Projection
 
 

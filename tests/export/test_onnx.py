@@ -169,16 +169,21 @@ def test_the_model_answers_in_the_groups_as_reviewed_and_the_card_says_how_well(
     k=st.integers(1, 6),
     dim=st.integers(2, 20),
     recipe=st.sampled_from(["robust", "paper"]),
+    most_flat=st.sampled_from([2, 256]),
 )
 def test_every_kind_of_head_becomes_the_same_function(
-    seed: int, k: int, dim: int, recipe: str
+    seed: int, k: int, dim: int, recipe: str, most_flat: int
 ) -> None:
     from headlight.export.onnx_check import run_model
     from headlight.export.onnx_head import head_model
 
     rng = np.random.default_rng(seed)
     x = (rng.normal(size=(40, 2, dim)) + 3 * rng.normal(size=(40, 1, dim))).astype(np.float32)
-    scp = SCP(k, recipe=recipe, random_state=0, n_epochs=1).fit(x)
+
+    class Tree(SCP):  # from three clusters on
+        constants = replace(SCP.constants, most_flat=most_flat)
+
+    scp = Tree(k, recipe=recipe, random_state=0, n_epochs=1).fit(x)
     new = np.concatenate([rng.normal(size=(20, dim)) * 5, scp.projection_.mean[None].numpy()])
     new = new.astype(np.float32)
     points = rng.normal(size=(3, scp.projection_.components.shape[1])).astype(np.float32)

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from headlight.clustering.assigning import Head, head_logits
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Head, head_logits
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
 
 COLDEST, HOTTEST = 0.05, 50.0
+LOGITS, LEAST_ROWS = 2**26, 256  # that a temperature is fitted on, at most; and rows, at least
 
 
 def calibrate(
@@ -43,7 +44,8 @@ def calibrate(
     Returns:
         The temperature, 1 at least: confidence is taken away and never added.
     """
-    judged = torch.from_numpy(rows[sample(len(rows), constants.temperature_rows)])
+    most = min(constants.temperature_rows, max(LEAST_ROWS, LOGITS // head.n_clusters))
+    judged = torch.from_numpy(rows[sample(len(rows), most)])
     logits = torch.cat(
         [
             logits

@@ -86,6 +86,16 @@ class Constants:
         batch_size: pairs per step.
         learning_rate: of Adam; it falls to zero along half a cosine.
 
+    Tree:
+        most_flat: clusters that one head tells apart; more are found by a tree of heads.
+        coarse_groups: groups that coarse clusters are made of, or as many as there are clusters if
+            these are fewer.
+        row_weight: of rows beside eigenvectors, both of length 1, where these groups are sought.
+        branch_rows, branch_cluster_rows: rows that a branch is fitted on, at most, or so many for
+            each of its clusters if that is more.
+        branch_groups, branch_groups_more: groups that a coarse cluster is merged from, to see how
+            many clusters it has: so many times those expected, and so many more.
+
     Calibration:
         confidence_power: of the share of edges inside clusters, which gives the mean confidence to
             reach; 3 is worse in the mean of 17 sets.
@@ -153,6 +163,14 @@ class Constants:
     min_steps: int = 100
     batch_size: int = 1024
     learning_rate: float = 0.05
+
+    most_flat: int = 256
+    coarse_groups: int = 256
+    row_weight: float = 0.5
+    branch_rows: int = 10_000
+    branch_cluster_rows: int = 40
+    branch_groups: int = 3
+    branch_groups_more: int = 20
 
     confidence_power: float = 3.5
     resamples: int = 4

@@ -1,20 +1,11 @@
-"""Heads: they map rows to cluster logits; and what a fitted one says of rows."""
+"""Heads: they map rows to cluster logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import numpy as np
 import torch
 from torch import nn
 
 from headlight.clustering.constants import ROBUST
-from headlight.clustering.features import Features, require_finite
-from headlight.clustering.projection import Projection
-
-# Rows in blocks of exactly so many, the last one padded: the arithmetic on a row is then the same
-# whichever rows come with it.
-BLOCK = 256
 
 
 class LinearHead(nn.Module):
@@ -47,6 +38,11 @@ class LinearHead(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Float32 (batch, dim) to logits (batch, clusters)."""
         return torch.addmm(self.bias[:, None], self.weight, x.T).T
+
+    def favour(self, cluster: int, more: float) -> None:
+        """Add `more` to log p/(1 − p) of a cluster."""
+        with torch.no_grad():
+            self.bias[cluster] += more
 
     def reorder(self, order: torch.Tensor) -> None:
         """Renumber the clusters: new cluster i is old cluster order[i]."""
@@ -105,72 +101,4 @@ def assign(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return head(x).T.softmax(dim=0).T
 
 
-Head = LinearHead | MLPHead
-
-
-@torch.no_grad()
-def hard_labels(
-    head: Head, rows: Callable[[torch.Tensor], torch.Tensor], n: int, batch: int = 4096
-) -> np.ndarray:
-    """The most probable cluster of every row: int64 (n,).
-
-    Arguments:
-        head: in evaluation mode.
-        rows: int64 (batch,) to what the head takes, float32 (batch, dim).
-        n: number of rows.
-    """
-    labels = np.empty(n, dtype=np.int64)
-    for index in torch.arange(n).split(batch):
-        labels[index[0] : index[-1] + 1] = head(rows(index)).argmax(dim=1).cpu()
-    return labels
-
-
-@torch.no_grad()
-def head_logits(
-    head: Head, projection: Projection, features: Features
-) -> Iterator[tuple[int, torch.Tensor]]:
-    """Logits of view 0, block by block.
-
-    Arguments:
-        head: in evaluation mode, on the CPU. An MLP reads features as they are, a linear head
-            their projection.
-
-    Returns:
-        Numbers of the first rows, and the logits, float32 (rows, clusters).
-
-    Raises:
-        ValueError: a row is not finite.
-    """
-    block = torch.zeros(BLOCK, features.dim)
-    for start in range(0, len(features), BLOCK):
-        rows = features.rows(slice(start, start + BLOCK))
-        require_finite(rows, range(start, start + len(rows)))
-        block[: len(rows)] = rows
-        x = block if isinstance(head, MLPHead) else projection(block)
-        yield start, head(x)[: len(rows)]
-
-
-def head_labels(head: Head, projection: Projection, features: Features) -> np.ndarray:
-    """Most probable cluster of every row: int64 (n,). See `head_logits`."""
-    return labels_and_margins(head, projection, features)[0]
-
-
-def labels_and_margins(
-    head: Head, projection: Projection, features: Features
-) -> tuple[np.ndarray, np.ndarray]:
-    """Most probable cluster of every row, int64 (n,), and its margin in logits, float32 (n,)."""
-    labels, margins = np.empty(len(features), np.int64), np.empty(len(features), np.float32)
-    for start, logits in head_logits(head, projection, features):
-        part = slice(start, start + len(logits))
-        best = logits.topk(min(2, head.n_clusters), dim=1).values
-        margins[part] = (best[:, 0] - best[:, 1]).numpy() if best.shape[1] > 1 else np.inf
-        labels[part] = logits.argmax(dim=1).numpy()
-    return labels, margins
-
-
-def head_probabilities(head: Head, projection: Projection, features: Features) -> np.ndarray:
-    """Soft assignment of every row: float32 (n, clusters), rows summing to 1. See `head_logits`."""
-    out = np.empty((len(features), head.n_clusters), dtype=np.float32)
-    for start, logits in head_logits(head, projection, features):
-        out[start : start + len(logits)] = logits.softmax(dim=1).numpy()
-    return out
+Flat = LinearHead | MLPHead

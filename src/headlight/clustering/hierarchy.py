@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Breaks ties between clusters without any edge between them, and does no more.
@@ -43,6 +45,58 @@ def merge_hierarchy(shares: np.ndarray, centres: np.ndarray) -> np.ndarray:
         weight[a] += weight[b]
         name[a] = k + step
         alive = np.delete(alive, j)
+    return merges
+
+
+def grafted(coarse: np.ndarray, parts: Sequence[np.ndarray | None]) -> np.ndarray:
+    """One hierarchy of coarse clusters and of the clusters in each.
+
+    Arguments:
+        coarse: of `merge_hierarchy`, for g clusters.
+        parts: (g,), the same for the clusters in each; None where it is one cluster.
+
+    Returns:
+        float64 (K − 1, 4), for all clusters, those in coarse cluster 0 first. Distances in the
+        parts are scaled to be below those of the coarse clusters: they compare within a part only.
+    """
+    sizes = np.array([1 if part is None else len(part) + 1 for part in parts])
+    first, k = np.concatenate([[0], np.cumsum(sizes)[:-1]]), int(sizes.sum())
+    least = float(coarse[:, 2].min(initial=1.0))
+    steps = sorted(
+        (float(row[2]) * least, i, step)
+        for i, part in enumerate(parts)
+        if part is not None
+        for step, row in enumerate(part)
+    )
+    merges = np.empty((k - 1, 4))
+    # What the result of a merge of a part is called now; a cluster of a part, its own number.
+    name: dict[tuple[int, int], int] = {
+        (i, cluster): int(first[i]) + cluster
+        for i, size in enumerate(sizes.tolist())
+        for cluster in range(size)
+    }
+    for number, (distance, i, step) in enumerate(steps):
+        part = parts[i]
+        assert part is not None  # noqa: S101 - it has this step
+        a, b = sorted(name[i, int(one)] for one in part[step, :2])
+        name[i, int(sizes[i]) + step] = k + number
+        merges[number] = a, b, distance, part[step, 3]
+    whole = [name[i, 2 * size - 2] for i, size in enumerate(sizes.tolist())]
+    count = [float(size) for size in sizes]
+    for number, row in enumerate(coarse, start=len(steps)):
+        i, j = row[:2].astype(int)
+        merges[number] = *sorted((whole[i], whole[j])), row[2], count[i] + count[j]
+        whole.append(k + number)
+        count.append(count[i] + count[j])
+    return merges
+
+
+def renumbered(merges: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The same hierarchy where new cluster i is old cluster order[i]."""
+    number = np.arange(2 * len(order))
+    number[order] = np.arange(len(order))
+    merges = merges.copy()
+    merges[:, :2] = np.sort(number[merges[:, :2].astype(int)], axis=1)
     return merges
 
 

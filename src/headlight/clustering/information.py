@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,6 +49,35 @@ def graph_information(shares: np.ndarray, power: float = ROBUST.information_powe
     return max(information, 0.0) / entropy**power if entropy > 1e-9 else 0.0
 
 
+def sparse_information(
+    labels: np.ndarray, neighbours: torch.Tensor, power: float = ROBUST.information_power
+) -> float:
+    """`graph_information` of `edge_shares` without the (K, K) table: for very many clusters.
+
+    Arguments:
+        labels: int (n,).
+        neighbours: int64 (n, k).
+        power: of H.
+    """
+    ends = np.repeat(labels, neighbours.shape[1]), labels[neighbours.numpy().ravel()]
+    size = int(labels.max(initial=0)) + 1
+    counts = sp.csr_matrix((np.ones(len(ends[0])), ends), shape=(size, size))
+    joint = ((counts + counts.T) / (2 * len(ends[0]))).tocsr()
+    q = joint.sum(axis=1).A1
+    entropy = -float(_xlogx(q).sum())
+    information = float(_xlogx(joint.data).sum()) + 2 * entropy
+    return max(information, 0.0) / entropy**power if entropy > 1e-9 else 0.0
+
+
+class Merge(NamedTuple):
+    """A step of `merges`: b becomes a part of a; I and H of the graph after it, in nats."""
+
+    a: int
+    b: int
+    information: float
+    entropy: float
+
+
 def merge_groups(shares: np.ndarray, n_clusters: int, constants: Constants = ROBUST) -> np.ndarray:
     """Merge many small groups into `n_clusters` that explain the graph.
 
@@ -70,14 +100,14 @@ def merge_groups(shares: np.ndarray, n_clusters: int, constants: Constants = ROB
     if not 1 <= n_clusters <= len(shares):
         raise ValueError(f"n_clusters={n_clusters}: there are {len(shares)} groups.")
     cluster = np.arange(len(shares))
-    for a, b in islice(merges(shares, constants.information_power), len(shares) - n_clusters):
+    for a, b, *_ in islice(merges(shares, constants.information_power), len(shares) - n_clusters):
         cluster[cluster == b] = a
     merged = np.unique(cluster, return_inverse=True)[1]
     return move(sp.csr_matrix(shares), merged, n_clusters, constants)
 
 
-def merges(shares: np.ndarray, power: float) -> Iterator[tuple[int, int]]:
-    """Pairs of groups in the order in which `merge_groups` merges them: b becomes a part of a.
+def merges(shares: np.ndarray, power: float) -> Iterator[Merge]:
+    """Pairs of groups in the order in which `merge_groups` merges them.
 
     Arguments:
         shares: float64 (M, M), of `edge_shares`.
@@ -100,9 +130,9 @@ def merges(shares: np.ndarray, power: float) -> Iterator[tuple[int, int]]:
             q, group = q[there], group[there]
         value = (information + joint - 2 * ends) / np.maximum(entropy - ends, 1e-9) ** power
         a, b = (int(i) for i in np.unravel_index(value.argmax(), value.shape))
-        yield int(group[a]), int(group[b])
         entropy -= ends[a, b]
         information += joint[a, b] - 2 * ends[a, b]
+        yield Merge(int(group[a]), int(group[b]), float(information), float(entropy))
         # Columns a and b become one: of other pairs' gains, only their terms change.
         near = np.flatnonzero(J[a] + J[b])
         of_a, of_b = J[near, a], J[near, b]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from headlight.clustering.assigning import Head, head_labels, labels_and_margins
 from headlight.clustering.features import CHUNK, Features, sample
-from headlight.clustering.heads import Head, LinearHead, head_labels, labels_and_margins
+from headlight.clustering.heads import LinearHead, MLPHead
 from headlight.clustering.k_means import k_means
 from headlight.clustering.projection import Projection
+from headlight.clustering.tree_head import RegionHead, TreeHead
 
 # Of the difference in logits that a split makes at a distance of 1: below it rounding decides.
 LEAST = 0.01
@@ -20,10 +22,10 @@ CLOSE = 1e-3
 
 def label_rows(
     head: Head, projection: Projection, features: Features, sharpness: float
-) -> tuple[Head, np.ndarray]:
+) -> tuple[Head, np.ndarray, np.ndarray]:
     """Labels of all rows, with the largest cluster as cluster 0.
 
-    A linear head gets rows for empty clusters where it can be.
+    A linear head or a tree gets rows for empty clusters where it can be.
 
     Arguments:
         head: on the CPU; its clusters are renumbered in place.
@@ -32,18 +34,22 @@ def label_rows(
         sharpness: of logits, where clusters are made anew.
 
     Returns:
-        The head, which may be another one, and its labels, int64 (n,): those that it predicts.
+        The head, which may be another one; its labels, int64 (n,): those that it predicts; and the
+        number that each cluster had before, int64 (K,).
     """
-    for rounds in range(ROUNDS + 1):
+    most = 1 if isinstance(head, TreeHead) else ROUNDS  # `fill_leaves` has rounds of its own
+    for rounds in range(most + 1):
         labels, margins = labels_and_margins(head, projection, features)
         sizes = np.bincount(labels, minlength=head.n_clusters)
-        if sizes.all() or rounds == ROUNDS or not isinstance(head, LinearHead):
+        if sizes.all() or rounds == most or isinstance(head, MLPHead | RegionHead):
             break
         # Of every cluster some rows: the smallest may be the ones that can be split.
         order = np.argsort(labels, kind="stable")
         split = np.sort(order[sample(len(features), SPLIT_ROWS)])
         points = projection(features.rows(split))
-        if rounds < ROUNDS - 1:
+        if isinstance(head, TreeHead):
+            fill_leaves(head, points, np.flatnonzero(sizes == 0))
+        elif rounds < ROUNDS - 1:
             fill_empty(head, points, np.flatnonzero(sizes == 0), sharpness)
         elif len(points) >= head.n_clusters:
             head = nearest_centre_head(points, head.n_clusters, sharpness)
@@ -55,7 +61,7 @@ def label_rows(
     for start in range(0, len(close), CHUNK):
         rows = close[start : start + CHUNK]
         labels[rows] = head_labels(head, projection, Features(features.rows(rows)))
-    return head, labels
+    return head, labels, order
 
 
 @torch.no_grad()
@@ -88,6 +94,35 @@ def fill_empty(head: LinearHead, points: torch.Tensor, empty: np.ndarray, sharpn
             head.weight[cluster] = head.weight[old] + sign * direction
             head.bias[cluster] = head.bias[old] - sign * offset
             logits[:, cluster] = logits[:, old] + sign * side
+
+
+def fill_leaves(head: TreeHead, points: torch.Tensor, empty: np.ndarray) -> None:
+    """Give every empty cluster of a tree a row of a cluster that has several, in place.
+
+    In its own branch it has rows: they are lost to clusters of other branches, and win again once
+    it is sure enough of them.
+
+    Arguments:
+        head: changed in place.
+        points: float32 (n, dim), projected rows.
+        empty: the clusters without rows, integers.
+    """
+    for _ in range(ROUNDS):
+        found = head.walk(points)
+        labels, best = found.clusters[:, 0].numpy(), found.log_p[:, 0].clone()
+        sizes = np.bincount(labels, minlength=head.n_clusters)
+        best[torch.from_numpy(sizes[labels] < 2)] = torch.inf
+        empty = empty[sizes[empty] == 0]
+        if not len(empty):
+            return
+        for cluster in empty.tolist():
+            row = head.favour(cluster, points, best)
+            if row is not None:
+                own = labels[row]
+                sizes[own] -= 1
+                best[row] = torch.inf  # taken
+                if sizes[own] < 2:
+                    best[torch.from_numpy(labels == own)] = torch.inf
 
 
 @torch.no_grad()

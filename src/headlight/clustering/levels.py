@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import torch
 
 from headlight.clustering.constants import ROBUST, Constants
 from headlight.clustering.features import sample
 from headlight.clustering.graph import Spectrum
 from headlight.clustering.information import edge_shares, merges
 from headlight.clustering.k_means import k_means
+from headlight.clustering.small_groups import leading_components, likeness
 
 MEANS = np.geomspace(1e-4, 200, 400)  # of the Poisson counts in `_chance_information`
 
@@ -116,7 +116,7 @@ class _Grouping:
         cluster = np.arange(len(self.sizes))
         found = [cluster]
         shares = (1 - apart) * among + apart * self.likeness
-        for a, b in merges(shares, constants.information_power):
+        for a, b, *_ in merges(shares, constants.information_power):
             cluster = np.where(cluster == b, a, cluster)
             found.append(cluster)
         numbered = [np.unique(one, return_inverse=True)[1] for one in reversed(found)]
@@ -162,34 +162,15 @@ def _groupings(spectra: Sequence[Spectrum], constants: Constants) -> list[_Group
     drawn = sample(n, max(wanted, constants.level_sample))
     found = []
     for space, one in enumerate(spectra):
-        rows = _leading_components(one.graph.points.plain, constants.level_directions)
+        rows = leading_components(one.graph.points.plain, constants.level_directions)
         for seed in range(seeds):
             centres = k_means(rows[drawn], wanted, seed)[0]
             kept, labels = np.unique(_nearest(rows, centres), return_inverse=True)
             sizes = np.bincount(labels) / n
             shares = [edge_shares(labels, near, len(kept)) for near in graphs]
-            likeness = _likeness(centres[kept], sizes)
-            found.append(_Grouping(space, labels, sizes, np.stack(shares), likeness))
+            alike = likeness(centres[kept], sizes)
+            found.append(_Grouping(space, labels, sizes, np.stack(shares), alike))
     return found
-
-
-def _likeness(centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """exp(−d²/σ²) of the distance of any two groups, times their sizes; σ² the mean of d²."""
-    wide = centres.astype(np.float64)
-    squares = (wide**2).sum(axis=1)
-    squared = np.maximum(squares[:, None] + squares - 2 * wide @ wide.T, 0)
-    weights = np.exp(-squared / max(squared.mean(), 1e-12)) * np.outer(sizes, sizes)
-    return np.asarray(weights / weights.sum())
-
-
-def _leading_components(points: torch.Tensor, count: int) -> np.ndarray:
-    """Rows in their first principal components: float32 (n, count)."""
-    rows = points.float().numpy()
-    if rows.shape[1] <= count:
-        return np.ascontiguousarray(rows)
-    centred = rows - rows.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, -count:]
-    return np.ascontiguousarray(centred @ axes)
 
 
 def _nearest(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from headlight.clustering.assigning import hard_labels
 from headlight.clustering.calibration import calibrate, resampled_partitions
 from headlight.clustering.constants import PaperConstants
 from headlight.clustering.features import Features
 from headlight.clustering.graph import Spectrum, neighbour_graph
-from headlight.clustering.heads import MLPHead, hard_labels
+from headlight.clustering.heads import MLPHead
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.levels import estimate_clusters
 from headlight.clustering.losses import scp_loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 
 from headlight.clustering.features import CHUNK
 from headlight.clustering.k_means import centres_of
+
+MEASURES = ("cohesion", "separation", "stability", "quality")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class ClusterQuality:
     separation: np.ndarray
     stability: np.ndarray
     quality: np.ndarray
+
+    def take(self, clusters: np.ndarray) -> ClusterQuality:
+        """That of some clusters, int64 (k,), in this order."""
+        return ClusterQuality(*(getattr(self, name)[clusters] for name in MEASURES))
+
+    @classmethod
+    def joined(cls, parts: Sequence[ClusterQuality]) -> ClusterQuality:
+        """That of all clusters of several clusterings."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in MEASURES))
 
 
 def cluster_quality(

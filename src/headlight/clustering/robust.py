@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
+from headlight.clustering.assigning import hard_labels
 from headlight.clustering.calibration import calibrate, resampled_partitions
 from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
 from headlight.clustering.fusion import encoders_worth_using
 from headlight.clustering.graph import neighbour_graph
-from headlight.clustering.heads import LinearHead, hard_labels
+from headlight.clustering.heads import LinearHead
 from headlight.clustering.information import edge_shares, graph_information
 from headlight.clustering.k_means import centres_of
 from headlight.clustering.levels import estimate_clusters
@@ -32,6 +34,7 @@ def fit_robust(
     device: torch.device,
     seed: int,
     progress: Callable[[int, int], object] | None = None,
+    coarse: bool = False,
 ) -> Fitted:
     """Fit a head that explains the neighbour graph of the features.
 
@@ -45,11 +48,13 @@ def fit_robust(
         device: where to train.
         seed: of starts and pairs.
         progress: called with (steps done, steps in all).
+        coarse: small groups of about equal size are wanted, as regions are made of (`fit_tree`).
 
     Raises:
         ValueError: see `fit_projections`.
     """
     features = features.limit_views(constants.viewed_rows)
+    gamma = 1.0 if coarse else constants.gamma  # small groups must not become few large ones
 
     # 1. Spaces of different directions, and who is whose neighbour in each.
     used = None
@@ -62,7 +67,7 @@ def fit_robust(
     if n_clusters is None:
         estimate = estimate_clusters([one.spectrum for one in spaces], constants)
     k = estimate.n_clusters if estimate else int(n_clusters or 0)
-    space, start = best_start(spaces, k, seed, constants)
+    space, start = best_start(spaces, k, seed, constants, coarse=coarse)
     del spaces  # the memory of the others
 
     # 3. The head learns that partition, beginning at its centres.
@@ -86,7 +91,7 @@ def fit_robust(
 
     def loss(P: torch.Tensor, Q: torch.Tensor, done: float) -> torch.Tensor:
         first, last = constants.beta
-        value = agreement_loss(P, Q, first + (last - first) * done, constants.gamma)
+        value = agreement_loss(P, Q, first + (last - first) * done, gamma)
         if constants.entropy_weight:
             value = value + constants.entropy_weight * entropy_loss(P, Q)
         return value
@@ -105,7 +110,9 @@ def fit_robust(
     head = head.cpu()
 
     # 5. As sure as it is likely to be right.
-    others = resampled_partitions(points.plain, k, constants)
+    others = np.empty((0, len(rows)), np.int64)
+    if not coarse:
+        others = resampled_partitions(points.plain, k, constants)
     temperature = calibrate(
         head,
         space.projection,

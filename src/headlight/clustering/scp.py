@@ -15,18 +15,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from headlight.clustering.assigning import best_two, head_labels, head_probabilities
 from headlight.clustering.constants import PAPER, RECIPES, ROBUST, Constants, PaperConstants
+from headlight.clustering.description import describe
 from headlight.clustering.features import Features, as_features, require_clusterable
-from headlight.clustering.heads import head_labels, head_probabilities
-from headlight.clustering.hierarchy import cut, merge_hierarchy
-from headlight.clustering.information import edge_shares
-from headlight.clustering.k_means import centres_of
-from headlight.clustering.labelling import label_rows
+from headlight.clustering.hierarchy import cut
 from headlight.clustering.paper import fit_paper
-from headlight.clustering.quality import cluster_quality
 from headlight.clustering.robust import fit_robust
 from headlight.clustering.state import State, restore, to_state
 from headlight.clustering.training import Fitted
+from headlight.clustering.tree import fit_tree
 from headlight.devices import resolve_devices
 from headlight.errors import HeadlightError
 
@@ -40,7 +38,7 @@ class SCP(ClusterMixin, BaseEstimator):
 
     Arguments:
         n_clusters: number of clusters K, or "auto", to estimate it (`levels_`). 1 is
-            allowed, as everywhere in scikit-learn.
+            allowed, as everywhere in scikit-learn. Above 256 "robust" fits a tree of heads.
         recipe: "robust", ours: a linear head on directions of the features; it starts from groups
             of the neighbour graph, merged so that they explain it best. Of up to three spaces
             (directions that vary most; in which neighbours agree; in which views agree) the one
@@ -187,7 +185,10 @@ class SCP(ClusterMixin, BaseEstimator):
             fitted = fit_paper(features, k, paper, **settings)
         else:
             robust = replace(self.constants, **given)
-            fitted = fit_robust(features, k, robust, **settings)
+            if k is None or k <= robust.most_flat:
+                fitted = fit_robust(features, k, robust, **settings)
+            else:
+                fitted = fit_tree(features, k, robust, **settings)
         self._keep(features, fitted)
         return self
 
@@ -202,9 +203,9 @@ class SCP(ClusterMixin, BaseEstimator):
             self.blocks_used_ = fitted.blocks_used
         self.projection_, self.temperature_ = fitted.projection, fitted.temperature
         self.graph_information_ = float(fitted.information)
-        self.head_, self.labels_ = label_rows(
-            fitted.head, fitted.projection, features, self.constants.sharpness
-        )
+        found = describe(fitted, features, self.constants)
+        self.head_, self.labels_ = found.head, found.labels
+        self.cluster_quality_, self.linkage_ = found.quality, found.linkage
         if empty := k - len(np.unique(self.labels_)):
             warnings.warn(
                 f"{empty} of n_clusters={k} clusters are empty; "
@@ -212,11 +213,7 @@ class SCP(ClusterMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        labels, points, near = self.labels_[rows], graph.points.plain, graph.near(k)
-        self.cluster_quality_ = cluster_quality(labels, points, fitted.others, k)
-        centres = centres_of(points, labels, k).numpy()
-        self.linkage_ = merge_hierarchy(edge_shares(labels, near, k), centres)
-        count = min(self.n_neighbors, near.shape[1])
+        count = min(self.n_neighbors, graph.near(k).shape[1])
         self.outlier_scores_ = graph.outlier_scores(features, self.projection_, rows, count)
 
     def _check_parameters(self) -> None:
@@ -271,6 +268,22 @@ class SCP(ClusterMixin, BaseEstimator):
         """
         features = self._checked(X)
         return head_probabilities(self.head_, self.projection_, features)
+
+    def best_two(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The two most probable clusters of each row's view 0, without all the others.
+
+        Arguments:
+            X: (n, dim), (n, views, dim) or `Features`, dim as at fit; n_clusters_ 2 or more.
+
+        Returns:
+            clusters int64 (n, 2), of which the first column is `predict(X)`, and their
+            probabilities, float32 (n, 2); with more clusters than one head tells apart, right to a
+            thousandth of them.
+        """
+        features = self._checked(X)
+        if self.n_clusters_ < 2:
+            raise ValueError("best_two: there is one cluster, and no second.")
+        return best_two(self.head_, self.projection_, features)
 
     def state(self) -> State:
         """Everything that prediction needs, as plain arrays and JSON-serialisable metadata.

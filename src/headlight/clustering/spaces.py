@@ -12,7 +12,7 @@ from headlight.clustering.features import Features
 from headlight.clustering.fusion import information_of, shares_of
 from headlight.clustering.graph import Spectrum, neighbour_graph
 from headlight.clustering.projection import Projection, fit_projections, project
-from headlight.clustering.starts import best_of, partitions, seeds_of
+from headlight.clustering.starts import best_of, partitions, seeds_of, small_groups
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ def feature_spaces(
 
 
 def best_start(
-    spaces: Sequence[Space], n_clusters: int, seed: int, constants: Constants = ROBUST
+    spaces: Sequence[Space],
+    n_clusters: int,
+    seed: int,
+    constants: Constants = ROBUST,
+    *,
+    coarse: bool = False,
 ) -> tuple[Space, np.ndarray]:
     """The space to cluster in, and where to start: its best partition, int64 (n,).
 
@@ -66,14 +71,22 @@ def best_start(
         spaces: m of the same rows, each of more kinds of pairs than the one before.
         n_clusters: K.
         seed: of the partitions.
+        coarse: the clusters are small groups, of which regions will be made.
     """
     seeds = seeds_of(n_clusters, seed, constants)
     first, more = seeds[: constants.space_tried], seeds[constants.space_tried :]
-    found = [partitions(one.spectrum, n_clusters, first, constants) for one in spaces]
+    found = [
+        [small_groups(one.spectrum, n_clusters, seed, constants)]
+        if coarse
+        else partitions(one.spectrum, n_clusters, first, constants)
+        for one in spaces
+    ]
     graphs = [one.spectrum.graph.near(n_clusters) for one in spaces]
     information = np.stack(information_of(found, graphs, n_clusters, constants.space_power))
     best = _last_of_the_best(information, constants.space_doubt)
     space = spaces[best]
+    if coarse:
+        return space, found[best][0]
     tried = found[best] + partitions(space.spectrum, n_clusters, more, constants)
     return space, best_of(space.spectrum, n_clusters, tried, constants)
 

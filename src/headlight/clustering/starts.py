@@ -47,9 +47,7 @@ def partitions(
     Returns:
         int64 (n,) each, 0 to n_clusters − 1.
     """
-    vectors = spectrum.leading(min(n_clusters, constants.max_vectors))[1]
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    points = np.ascontiguousarray(unit, dtype=np.float32)
+    points = _embedded(spectrum, n_clusters, constants)
     most = len(points) // constants.group_rows
     n_groups = max(n_clusters, min(n_clusters + constants.extra_groups, most))
     groups = (k_means(points, n_groups, one, constants.group_iterations)[1] for one in seeds)
@@ -93,6 +91,28 @@ def _merged(graph: Graph, groups: np.ndarray, n_clusters: int, constants: Consta
     with one_blas_thread():
         clusters = merge_groups(shares, n_clusters, constants)[groups]
         return move(graph.edges(n_clusters), clusters, n_clusters, constants)
+
+
+def small_groups(
+    spectrum: Spectrum, n_groups: int, seed: int, constants: Constants = ROBUST
+) -> np.ndarray:
+    """Groups of about equal size, as `partitions` begins with: int64 (n,), 0 to n_groups − 1.
+
+    In a graph of more parts than there are eigenvectors, these say nothing of most rows: the rows
+    themselves count beside them, with a lower weight.
+
+    Arguments: see `partitions`; of few distinct rows some groups are empty.
+    """
+    points = constants.row_weight * spectrum.graph.points.plain.float().numpy()
+    points = np.hstack([_embedded(spectrum, n_groups, constants), points])
+    return k_means(points, n_groups, seed, constants.group_iterations)[1]
+
+
+def _embedded(spectrum: Spectrum, count: int, constants: Constants) -> np.ndarray:
+    """Rows in the leading eigenvectors of their graph, of length 1: float32 (n, count)."""
+    vectors = spectrum.leading(min(count, constants.max_vectors))[1]
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(unit, dtype=np.float32)
 
 
 def _kept_together(partitions: Sequence[np.ndarray], most: int) -> np.ndarray:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from headlight.clustering.heads import LinearHead, MLPHead
+from headlight.clustering.heads import MLPHead
 from headlight.clustering.projection import Projection
+from headlight.clustering.tree_head import head_like
 
 # An SCP is Any here: its module imports this one.
 State = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -53,12 +54,10 @@ def restore(scp: Any, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) 
     scp.linkage_ = np.array(tensors.pop("linkage"))
     loaded = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
     scp.projection_ = Projection(loaded["projection.mean"], loaded["projection.components"])
+    weights = {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
     if scp.recipe == "paper":
         scp.head_ = MLPHead(scp.n_features_in_, scp.n_clusters_)
     else:
-        width = scp.projection_.components.shape[1]
-        scp.head_ = LinearHead(width, scp.n_clusters_)
-    scp.head_.load_state_dict(
-        {n.removeprefix("head."): t for n, t in loaded.items() if n.startswith("head.")}
-    )
+        scp.head_ = head_like(weights)
+    scp.head_.load_state_dict(weights)
     scp.head_.eval()

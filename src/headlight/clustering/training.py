@@ -10,12 +10,14 @@ from itertools import chain
 import numpy as np
 import torch
 
+from headlight.clustering.assigning import Head
 from headlight.clustering.constants import Constants
 from headlight.clustering.features import Features
 from headlight.clustering.graph import Graph
-from headlight.clustering.heads import Head, assign
+from headlight.clustering.heads import Flat, assign
 from headlight.clustering.levels import ClusterEstimate
 from headlight.clustering.projection import Projection
+from headlight.clustering.quality import ClusterQuality
 
 Inputs = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
@@ -33,9 +35,10 @@ class Fitted:
         head: one, on the CPU, its logits divided by `temperature`.
         temperature: that calibrates its confidence.
         information: `graph_information` of its labels.
-        others: int64 (resamples, m), other clusterings of the rows.
+        others: int64 (resamples, m), other clusterings of the rows; of small groups and trees none.
         n_steps: training steps done.
         blocks_used: bool (n_blocks,), which encoders' features the head reads; None: there is one.
+        of_parts: of a tree, what was found in its branches: quality and linkage of its clusters.
     """
 
     projection: Projection
@@ -49,6 +52,7 @@ class Fitted:
     others: np.ndarray
     n_steps: int
     blocks_used: np.ndarray | None
+    of_parts: tuple[ClusterQuality, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Pairs:
 
 
 def train(
-    head: Head,
+    head: Flat,
     pairs: Pairs,
     inputs: Inputs,
     loss: Loss,
@@ -158,7 +162,7 @@ def train(
 
 
 def learn_labels(
-    head: Head,
+    head: Flat,
     rows: torch.Tensor,
     labels: np.ndarray,
     constants: Constants,
@@ -186,7 +190,7 @@ def learn_labels(
 
 
 def _descend(
-    head: Head,
+    head: Flat,
     of_step: Callable[[int], torch.Tensor],
     n_steps: int,
     rate: float,

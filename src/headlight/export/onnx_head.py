@@ -56,7 +56,8 @@ def head_model(model: GroupsModel, opset: int = OPSET) -> onnx.ModelProto:
 
     graph = GraphBuilder()
     scp = model.scp
-    unit = _unit(graph, scp) if model.references or not _is_mlp(scp.head_) else ""
+    axes = scp.projection_.mean, scp.projection_.components
+    unit = _unit(graph, "features", *axes) if model.references or not _is_mlp(scp.head_) else ""
     logits = _logits(graph, scp, unit)
     graph.node("Softmax", logits, out="probabilities", axis=1)
     first = graph.node("ArgMax", "probabilities", out="first", axis=1, keepdims=0)
@@ -88,6 +89,10 @@ def head_model(model: GroupsModel, opset: int = OPSET) -> onnx.ModelProto:
 def _logits(graph: GraphBuilder, scp: SCP, unit: str) -> str:
     """Nodes from the input of a head, features or their projection ``unit``, to its logits."""
     head: Any = scp.head_
+    if _is_tree(head):
+        log_p = _log_p(graph, head, unit, "")
+        temperature = graph.constant("temperature", head.temperature.numpy())
+        return graph.node("Div", log_p, temperature, out="logits")
     if not _is_mlp(head):
         return _linear(graph, unit, "logits", _array(head.weight), _array(head.bias))
     weight, bias = _without_norm(head)
@@ -96,19 +101,56 @@ def _logits(graph: GraphBuilder, scp: SCP, unit: str) -> str:
     return _linear(graph, relu, "logits", _array(head.out.weight), _array(head.out.bias))
 
 
-def _unit(graph: GraphBuilder, scp: SCP) -> str:
-    """Nodes from features to their projection, rows of length 1."""
-    projection = scp.projection_
-    mean = graph.constant("mean", projection.mean.numpy())
-    components = graph.constant("components", projection.components.numpy())
-    centred = graph.node("Sub", "features", mean, out="centred")
-    projected = graph.node("MatMul", centred, components, out="projected")
-    squares = graph.node("Mul", projected, projected, out="squares")
-    total = graph.node("ReduceSum", squares, _columns(graph), out="total", keepdims=1)
-    length = graph.node("Sqrt", total, out="length")
-    smallest = graph.constant("smallest", np.array(SMALLEST, np.float32))
-    divisor = graph.node("Max", length, smallest, out="divisor")
-    return graph.node("Div", projected, divisor, out="unit")
+def _log_p(graph: GraphBuilder, head: Any, x: str, name: str) -> str:
+    """Nodes from what a linear head or a tree reads to the logarithms of its probabilities.
+
+    Arguments:
+        name: what the names of these nodes begin with.
+    """
+    if not _is_tree(head):
+        linear = _linear(graph, x, f"{name}logits", _array(head.weight), _array(head.bias))
+        return graph.node("LogSoftmax", linear, out=f"{name}log_p", axis=1)
+    coarse = _regions(graph, head.coarse, x, f"{name}coarse_")
+    parts = []
+    for i in range(len(head.sizes)):
+        own = f"{name}{i}_"
+        column = graph.constant(f"{own}column", np.array([i], np.int64))
+        share = graph.node("Gather", coarse, column, out=f"{own}share", axis=1)
+        if branch := head.branch(i):
+            inner = _unit(graph, x, branch.mean, branch.components, own)
+            inside = _log_p(graph, branch.head, inner, f"{own}inner_")
+            share = graph.node("Add", share, inside, out=f"{own}parts")
+        parts.append(share)
+    leaves = graph.node("Concat", *parts, out=f"{name}leaves", axis=1)
+    order = graph.constant(f"{name}order", head.order.numpy())
+    return graph.node("Gather", leaves, order, out=f"{name}log_p", axis=1)
+
+
+def _regions(graph: GraphBuilder, head: Any, x: str, name: str) -> str:
+    """Nodes of a `RegionHead`: to the logarithms of the regions' probabilities."""
+    from headlight.clustering.tree_head import LEAST
+
+    groups = head.groups
+    linear = _linear(graph, x, f"{name}logits", _array(groups.weight), _array(groups.bias))
+    shares = graph.node("Softmax", linear, out=f"{name}groups", axis=1)
+    member = np.eye(head.n_clusters, dtype=np.float32)[head.region.numpy()]
+    sums = graph.node("MatMul", shares, graph.constant(f"{name}region", member), out=f"{name}sums")
+    least = graph.constant(f"{name}least", np.array(LEAST, np.float32))
+    return graph.node("Log", graph.node("Max", sums, least, out=f"{name}p"), out=f"{name}log_p")
+
+
+def _unit(graph: GraphBuilder, x: str, mean: Any, components: Any, name: str = "") -> str:
+    """Nodes from rows to their projection, rows of length 1."""
+    centre = graph.constant(f"{name}mean", _array(mean))
+    axes = graph.constant(f"{name}components", _array(components))
+    centred = graph.node("Sub", x, centre, out=f"{name}centred")
+    projected = graph.node("MatMul", centred, axes, out=f"{name}projected")
+    squares = graph.node("Mul", projected, projected, out=f"{name}squares")
+    total = graph.node("ReduceSum", squares, _columns(graph), out=f"{name}total", keepdims=1)
+    length = graph.node("Sqrt", total, out=f"{name}length")
+    smallest = graph.constant(f"{name}smallest", np.array(SMALLEST, np.float32))
+    divisor = graph.node("Max", length, smallest, out=f"{name}divisor")
+    return graph.node("Div", projected, divisor, out=f"{name}unit")
 
 
 def _belongs(graph: GraphBuilder, unit: str, references: References) -> str:
@@ -134,6 +176,12 @@ def _is_mlp(head: object) -> bool:
     from headlight.clustering.heads import MLPHead
 
     return isinstance(head, MLPHead)
+
+
+def _is_tree(head: object) -> bool:
+    from headlight.clustering.tree_head import TreeHead
+
+    return isinstance(head, TreeHead)
 
 
 def _linear(graph: GraphBuilder, x: str, out: str, weight: np.ndarray, bias: np.ndarray) -> str:

@@ -237,7 +237,7 @@ def _parts(rows: np.ndarray, seen: np.ndarray, alike: float) -> np.ndarray:
     shares = edge_shares(pieces, near, int(pieces.max()) + 1)
     group = np.arange(len(shares))
     ways = [group]
-    for a, b in merges(shares, ROBUST.information_power):
+    for a, b, *_ in merges(shares, ROBUST.information_power):
         group = np.where(group == b, a, group)
         ways.append(group)
     best, found = -1.0, np.zeros(n, np.int64)

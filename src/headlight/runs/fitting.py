@@ -23,7 +23,7 @@ from headlight.runs.info import Timing
 from headlight.runs.map import image_map, map_points
 from headlight.runs.projected import project
 from headlight.runs.run import Run, load_run, locked
-from headlight.runs.tables import assignments_table, clusters_table, numbered
+from headlight.runs.tables import assignments_table, clusters_table, columns_of_two, numbered
 
 if TYPE_CHECKING:
     from headlight.clustering import SCP
@@ -119,7 +119,7 @@ def fit_run(
         except ValueError as error:
             raise HeadlightError(f"{run.path}: {error}") from error
         seconds = time.perf_counter() - started
-        probabilities = scp.predict_proba(plain)
+        columns = columns_of_two(*scp.best_two(plain))
         if stages:
             stages("map")
         started = time.perf_counter()
@@ -134,7 +134,7 @@ def fit_run(
         assignments = assignments_table(
             paths,
             images,
-            probabilities,
+            columns,
             outliers=scp.outlier_scores_,
             duplicates=duplicates,
             xy=xy,

@@ -48,22 +48,27 @@ def assignment_columns(
     """
     top = np.argmax(probabilities, axis=1) if best is None else best
     rows = np.arange(len(probabilities))
-    confidence = probabilities[rows, top]
     rest = probabilities.copy()
     rest[rows, top] = -1
     second = np.argmax(rest, axis=1)
+    both = np.stack([probabilities[rows, top], rest[rows, second]], axis=1)
+    return columns_of_two(np.stack([top, second], axis=1), both)
+
+
+def columns_of_two(clusters: np.ndarray, probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """The same columns, of `SCP.best_two`: integers (n, 2) and float32 (n, 2)."""
     return {
-        "cluster": top.astype(np.int32),
-        "confidence": confidence.astype(np.float32),
-        "second": second.astype(np.int32),
-        "margin": np.maximum(confidence - rest[rows, second], 0).astype(np.float32),
+        "cluster": clusters[:, 0].astype(np.int32),
+        "confidence": probabilities[:, 0].astype(np.float32),
+        "second": clusters[:, 1].astype(np.int32),
+        "margin": np.maximum(probabilities[:, 0] - probabilities[:, 1], 0).astype(np.float32),
     }
 
 
 def assignments_table(
     paths: pa.Array,
     images: pa.Array,
-    probabilities: np.ndarray,
+    columns: dict[str, np.ndarray],
     *,
     outliers: np.ndarray,
     duplicates: np.ndarray,
@@ -74,7 +79,7 @@ def assignments_table(
     Arguments:
         paths: (n,) strings.
         images: (n,) keys, of `headlight.runs.image_keys`.
-        probabilities: (n, clusters).
+        columns: of `assignment_columns`.
         outliers: (n,) outlier scores.
         duplicates: (n,) groups of near-duplicates, −1 for none.
         xy: (n, 2) float32, of `headlight.runs.map.image_map`.
@@ -85,7 +90,6 @@ def assignments_table(
         update made has a column joined, too: when an update brought the image, null for those
         there from the beginning.
     """
-    columns = assignment_columns(probabilities)
     x, y = xy.T
     data = {
         "path": paths,
