@@ -7,10 +7,9 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 from urllib.parse import urlsplit
 
-from headlight.clustering import Features
 from headlight.clustering.constants import views_used
 from headlight.devices import resolve_devices
 from headlight.distributed import on_ray
@@ -22,6 +21,9 @@ from headlight.run import Run, as_run
 from headlight.runs import check_clusters, embed_run, refuse_other_fit, refuse_other_source
 from headlight.runs.features import features_digest
 from headlight.runs.run import load_run
+
+if TYPE_CHECKING:
+    from headlight.clustering import Features
 
 
 @overload
