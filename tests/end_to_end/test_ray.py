@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from headlight.distributed import on_ray
+from headlight.encoders import Encoders, load_encoders
 from headlight.errors import HeadlightError
-from headlight.features import FeatureStore
+from headlight.features import FeatureStore, ViewsOf
+from headlight.images import open_source
 from tests.conftest import draw
 
 pytest.importorskip("ray", reason="Ray (pip install 'headlight-images[ray]')")
@@ -141,6 +146,21 @@ def test_predictions_come_in_the_order_of_the_source(
     tables = [pq.read_table(file) for file in files]
     assert tables[0].equals(tables[1])
     assert tables[0]["path"].to_pylist() == sorted(p.name for p in photos.iterdir())
+
+
+def test_what_a_machine_lacks_is_said(photos: Path, tmp_path: Path) -> None:
+    encoders = load_encoders("lite0")
+    source = open_source(photos)
+    assert source.count
+    source.uri = "/not/on/this/machine"
+    with (
+        closing(on_ray("local")(encoders, "cpu", "auto", None)) as encoding,
+        pytest.raises(HeadlightError, match=r"cluster: /not/on/this/machine: no such folder"),
+    ):
+        list(encoding.encode(source, source, ViewsOf(0, None, 1), None))
+    other = Encoders((replace(encoders.parts[0], weights_hash="0" * 64),))
+    with pytest.raises(HeadlightError, match="weights on a machine of the cluster are other ones"):
+        on_ray("local")(other, "cpu", "auto", None)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense", "auto"])

@@ -39,7 +39,7 @@ def connected(address: str) -> Iterator[None]:
         import ray.data
     except ImportError:
         raise HeadlightError(f"--ray {address} needs Ray: {EXTRA}") from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised, too
     if ray.is_initialized():
         yield
         return

@@ -240,9 +240,9 @@ def _asked(needs: dict[str, float], wanted: _Arithmetic) -> str:
 
 def _said(error: BaseException) -> HeadlightError:
     """What went wrong on another machine, in a sentence."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, HeadlightError):
-            return HeadlightError(str(cause).splitlines()[-1].removeprefix("HeadlightError: "))
-        cause = getattr(cause, "cause", None) or cause.__cause__
+    # Ray has a traceback as text where an actor could not begin, and the error itself elsewhere.
+    own = f"{HeadlightError.__module__}.{HeadlightError.__name__}: "
+    told = [line.partition(own)[2] for line in str(error).splitlines() if own in line]
+    if told:
+        return HeadlightError(f"on a machine of the Ray cluster: {told[-1]}")
     return HeadlightError(f"the Ray cluster gave up: {first_line(error)}; the same command resumes")
