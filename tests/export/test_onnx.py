@@ -25,7 +25,7 @@ from headlight.export import export_onnx
 from headlight.export.model_card import escaped
 from headlight.images import DecodeLimits, decode, open_source
 from headlight.review.log import mark_outliers, merge, move, rename
-from headlight.review.model import GroupsModel, References, groups_model
+from headlight.review.model import GroupsModel, References, groups_model, percent
 from headlight.review.review import review
 from headlight.runs import Run, embed_run, fit_run, load_run
 from headlight.runs.features import plain_features
@@ -143,7 +143,9 @@ def test_the_model_answers_in_the_groups_as_reviewed_and_the_card_says_how_well(
     made.edit(mark_outliers(np.array([35]), True))
     out = export_onnx(load_run(run.path), tmp_path / "out").path
     labels, probabilities = predicted(out / "head.onnx", features=features)
-    np.testing.assert_array_equal(labels[:35], made.labels[:35])
+    model = groups_model(review(load_run(run.path)))
+    np.testing.assert_array_equal(labels, model.predict(features))
+    assert model.agreement == (labels == made.labels)[:35].mean() >= 0.94
     assert probabilities.shape == (36, 3)
     clusters = json.loads((out / "clusters.json").read_text("utf-8"))
     assert [(c["cluster"], c["name"]) for c in clusters["clusters"]] == [
@@ -151,11 +153,15 @@ def test_the_model_answers_in_the_groups_as_reviewed_and_the_card_says_how_well(
         (2, "discs | *and* <noise>"),
         (9, "odd"),
     ]
-    assert (clusters["reviewed"], clusters["agreement"], clusters["none"]) == (True, 1.0, -1)
+    assert (clusters["reviewed"], clusters["none"]) == (True, -1)
+    assert clusters["agreement"] == round(model.agreement, 4)
     card = (out / "README.md").read_text("utf-8")
     assert r"| 2 | discs \| \*and\* &lt;noise&gt; |" in card
-    assert "agrees with 100 % of the images' groups, and with 100 % of the 1 image placed" in card
-    assert "labels those of the run for 35" in card
+    agrees = (
+        f"agrees with {percent(model.agreement)} of the images' groups, and with 100 % of the 1 "
+    )
+    assert f"{agrees}image placed" in card
+    assert f"labels those of the run for {round(35 * model.agreement)}" in card
     assert "Never predicted, because they hold no images but outliers: gone." in card
     assert "1 image was marked as an outlier; the model learned nothing from it" in card
     assert "no model that takes pixels: not wanted in this test" in card
@@ -212,9 +218,10 @@ def test_a_cluster_most_of_whose_images_moved_is_two_groups(
     features = plain_features(run).astype(np.float32)
     out = export_onnx(load_run(run.path), tmp_path / "out").path
     labels, probabilities = predicted(out / "head.onnx", features=features)
-    np.testing.assert_array_equal(labels, edits.labels)
-    expected = groups_model(review(run)).probabilities(features)
-    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    model = groups_model(review(run))
+    np.testing.assert_array_equal(labels, model.predict(features))
+    assert (labels == edits.labels).mean() >= 0.94
+    np.testing.assert_allclose(probabilities, model.probabilities(features), atol=1e-4)
 
 
 @pytest.mark.usefixtures("head_only")
