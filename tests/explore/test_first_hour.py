@@ -233,7 +233,7 @@ def the_bar_covers_nothing(tab: Tab) -> None:
         grid.scrollTop = 200; return grid.scrollTop; })()""")
     tab.tile(15).click()
     assert page.locator("#selection").is_visible()
-    assert page.evaluate("document.querySelector('#grid').scrollTop") == place == 200
+    assert page.evaluate("document.querySelector('#grid').scrollTop") == place > 0
     tab.press("Escape")
 
 

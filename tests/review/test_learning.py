@@ -109,10 +109,10 @@ def test_two_thousand_groups_are_learned_in_bounded_work(monkeypatch: pytest.Mon
 
 
 def test_what_contradicts_itself_ends_and_takes_the_majority() -> None:
-    rows = np.repeat(blobs([1, 1]), [31, 20], axis=0)
-    y = np.array([0] * 21 + [1] * 30)  # ten copies of the first image are in the second group
-    learned = learn_groups(rows, y, np.zeros(51, bool), sure(51))
-    assert learned.right.sum() == 41
+    rows = np.repeat(blobs([1, 1]), [1010, 700], axis=0)
+    y = np.array([0] * 710 + [1] * 1000)  # 300 copies of the first image are in the second group
+    learned = learn_groups(rows, y, np.zeros(1710, bool), sure(1710))
+    assert learned.right.sum() == 1410
     assert learned.rounds < learning.ROUNDS
 
 

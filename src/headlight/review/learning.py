@@ -25,6 +25,7 @@ GAIN, STALLED = 0.002, 2  # after so many rounds that gain less in both it ends
 SIZE_POWER = 0.5  # of a group's size: 0 counts images, 1 groups
 SHARPNESS = 10.0  # a head's logits start as so many times the cosine to its centres
 STEPS, LEAST_STEPS = 30, 5
+FEW, STEPS_OF_FEW = 1000, 300  # rows for which a round is cheap to end
 WORK = 4e11  # floating-point operations of a round, about: with very many groups fewer steps
 MOST_ROWS = 20_000  # learned from; images placed by hand come first
 HELD_OUT = 4096
@@ -175,7 +176,8 @@ class _Task:
         weight = np.where(by_hand, HAND_WEIGHT, (0.5 + confidence / 2) * stands_for[y])
         weight *= (sizes[y] / sizes.mean()) ** -SIZE_POWER
         work = 4.0 * len(learned) * rows.shape[1] * len(sizes)
-        steps = int(np.clip(WORK / work, LEAST_STEPS, STEPS))
+        most = STEPS if len(learned) > FEW else STEPS_OF_FEW
+        steps = int(np.clip(WORK / work, LEAST_STEPS, most))
         return cls(rows, y, by_hand, len(sizes), learned, weight, steps)
 
     def head(
@@ -218,8 +220,10 @@ def _smoothest(task: _Task) -> tuple[torch.Tensor, tuple[float, float], int, np.
         if done or value > most:
             best, most = (head, (hands, penalty), right), value
         gained = max(agreed[0] - before[0], agreed[1] - before[1])
-        # While images placed by hand lag behind, their weight may still do it.
-        stalled = stalled + 1 if gained < GAIN and enough_by_hand else 0
+        # While images placed by hand lag behind, their weight may still do it; of few images a
+        # single one is more than the gain.
+        stays = gained < GAIN and enough_by_hand and len(task.learned) > FEW
+        stalled = stalled + 1 if stays else 0
         if done or stalled == STALLED or rounds == ROUNDS:
             return best[0], best[1], rounds, best[2]
         before = agreed
