@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from headlight.errors import HeadlightError
+from headlight.images import open_source
 from headlight.images.urls import checked_url, expanded, public_url, scheme_of
 
 
@@ -72,3 +73,9 @@ def test_too_many_names_are_refused_before_they_are_made() -> None:
         expanded("{0..99999999999}.tar")
     with pytest.raises(HeadlightError, match="stands for no file"):
         expanded("{9..0}.tar")
+
+
+@pytest.mark.parametrize("url", ["https://h", "https://h/", "http://h/photos/", "https://h/p/?a=b"])
+def test_a_folder_over_http_is_refused_without_asking_for_it(url: str) -> None:
+    with pytest.raises(HeadlightError, match="over HTTP no folder can be listed"):
+        open_source(url)

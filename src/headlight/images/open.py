@@ -35,7 +35,13 @@ def open_source(spec: str | os.PathLike[str] | ImageSource) -> ImageSource:
         return spec
     text = os.fspath(spec)
     if (scheme := scheme_of(text)) and scheme != "file":
-        return _remote(checked_url(text))
+        url = checked_url(text)
+        if scheme in ("http", "https") and (urlsplit(text).path or "/").endswith("/"):
+            raise HeadlightError(
+                f"{url}: over HTTP no folder can be listed: give a text file of the images' URLs, "
+                "a Parquet or tar file, or a bucket (s3://, gs://, az://)"
+            )
+        return _remote(url)
     path = Path(url2pathname(urlsplit(text).path) if scheme else text)
     if text == "digits" and not path.exists():
         from headlight.images.digits import DigitsSource
